@@ -1,0 +1,109 @@
+"""The manifest: everything that makes a file of weights a recognizer.
+
+A manifest is canonical JSON (sorted keys, no spaces, UTF-8, one final newline): the same manifest
+always gives the same bytes, so the SHA-256 of those bytes names the whole artifact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from mingmu.core.errors import BadArtifact
+from mingmu.core.pixels import PixelSpec
+
+FORMAT = "mingmu-artifact/1"
+MAX_MANIFEST_BYTES = 16 * 2**20
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9]+)?(/[a-z0-9][a-z0-9_-]*\.[a-z0-9]+)?$", max_length=100)]
+Kind = Literal["backbone", "head", "model"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class HeadSpec(Strict):
+    """Which backbone a head sits on, and how its scores are made."""
+
+    backbone: Digest
+    features: tuple[str, ...] = ("features",)  # backbone outputs, concatenated in this order
+    temperature: float = Field(1.0, gt=0)  # scores = softmax(logits / temperature)
+
+
+class Origin(Strict):
+    """Where the weights come from, and under which terms."""
+
+    source: str
+    licence: str
+    provenance: str = ""
+
+
+class Tolerance(Strict):
+    """How far a probe may move before the artifact counts as another one."""
+
+    pixels: float = Field(0.5, ge=0)  # mean absolute difference, in levels of 0..255
+    outputs: float = Field(2e-3, ge=0)  # largest difference, in units of the output's largest value (at least 1)
+
+
+class Manifest(Strict):
+    """What an artifact is: its task, its pixels, its labels, and the SHA-256 of each of its files."""
+
+    format: Literal["mingmu-artifact/1"] = FORMAT
+    kind: Kind
+    name: str = Field(min_length=1, max_length=200)
+    task: Literal["classify", "embed"]
+    pixels: PixelSpec
+    labels: tuple[str, ...] = ()
+    label_ids: tuple[str, ...] = ()
+    head: HeadSpec | None = None
+    origin: Origin
+    tolerance: Tolerance = Tolerance()
+    parent: Digest | None = None  # the artifact this one was made from
+    made_by: dict[str, JsonValue] = {}  # how it was made, and with what: free, but part of the digest
+    files: dict[FileName, Digest] = {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.kind == "head") != (self.head is not None):
+            raise ValueError(f"a {self.kind} has {'no' if self.head is None else 'a'} head section")
+        if self.task == "classify" and len(self.labels) < 2:
+            raise ValueError(f"a classifier has at least 2 labels, this one has {len(self.labels)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels repeat")
+        if self.label_ids and len(self.label_ids) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels but {len(self.label_ids)} label ids")
+        return self
+
+    def to_json(self) -> bytes:
+        """The canonical bytes."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """Parse canonical bytes; raises BadArtifact for anything else."""
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise BadArtifact(f"the manifest has {len(data)} bytes; the limit is {MAX_MANIFEST_BYTES}")
+        try:
+            manifest = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise BadArtifact(f"manifest: {_first_complaint(error)}") from error
+        if manifest.to_json() != data:
+            raise BadArtifact("the manifest is not in canonical form; it was written or changed by hand")
+        return manifest
+
+
+def digest_of(data: bytes) -> str:
+    """The SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

@@ -1,0 +1,222 @@
+"""The one road from image bytes to an answer.
+
+Evaluation, calibration, compression, the command line and the server all walk it:
+`frame` (bytes to pixels), `scores` (pixels to scores), then the task's `interpret` (scores to an answer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.answers import Answer
+from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, Probe
+from mingmu.core.errors import BadArtifact, MingmuError, NotExplainable, Unproven
+from mingmu.core.manifest import HeadSpec, Manifest
+from mingmu.core.pixels import Frame, Limits, PixelSpec
+from mingmu.core.runtime import OnnxRuntime, Outputs, Runtime
+
+Scores = NDArray[np.float32]
+
+MAP = "map"
+SCORES = "scores"
+
+
+class Task(Protocol):
+    """What scores mean."""
+
+    def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Answer:
+        """One image's scores, float32 [C], as an answer."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A sealed graph and what runs it; heads share it."""
+
+    artifact: Artifact
+    runtime: Runtime
+    _seen: dict[tuple[PixelSpec, tuple[str, ...]], list[Outputs]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, artifact: Artifact, *, threads: int = 1) -> Network:
+        return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
+
+    def prove(self) -> None:
+        """Replay the probes; raise Unproven if this machine answers otherwise.
+
+        Pixels and outputs are checked apart, so the error names the side that moved:
+        our decoding, or the runtime.
+        """
+        tolerance = self.artifact.manifest.tolerance
+        for probe in probes_of(self.artifact):
+            frame = self.artifact.manifest.pixels.frame(probe.image)
+            check_pixels(probe, frame, tolerance.pixels)
+            check_outputs(probe, first(self.runtime(frame.pixels[None], [*probe.outputs])), tolerance.outputs)
+
+    def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
+        """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""
+        key = (pixels, outputs)
+        if key not in self._seen:
+            frames = [pixels.frame(probe.image) for probe in probes_of(self.artifact)]
+            self._seen[key] = [first(self.runtime(frame.pixels[None], outputs)) for frame in frames]
+        return self._seen[key]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A matrix that turns a backbone's features into one user's scores."""
+
+    spec: HeadSpec
+    weight: NDArray[np.float32]  # [F, C]
+    bias: NDArray[np.float32]  # [C]
+
+    @classmethod
+    def open(cls, artifact: Artifact) -> Head:
+        """Read a head; raises BadArtifact if its arrays do not fit its manifest."""
+        manifest = artifact.manifest
+        if manifest.head is None:
+            raise BadArtifact(f"{manifest.name} is a {manifest.kind}, not a head")
+        arrays = artifact.arrays(HEAD)
+        weight, bias = arrays.get("weight"), arrays.get("bias")
+        if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[1:]:
+            raise BadArtifact(f"head {manifest.name}: weight [F, C] and bias [C] do not fit together")
+        if len(manifest.labels) != len(bias):
+            raise BadArtifact(f"head {manifest.name}: {len(manifest.labels)} labels for {len(bias)} scores")
+        return cls(manifest.head, weight.astype(np.float32, copy=False), bias.astype(np.float32, copy=False))
+
+    def scores(self, outputs: Outputs) -> Scores:
+        """Softmax of the logits at the head's temperature: float32 [N, C] from features [N, F]."""
+        features = [outputs[name] for name in self.spec.features]
+        stacked = features[0] if len(features) == 1 else np.concatenate(features, axis=1)
+        return softmax((stacked @ self.weight + self.bias) / np.float32(self.spec.temperature))
+
+
+@dataclass(frozen=True)
+class Recognizer:
+    """A sealed function from image bytes to an answer: a whole model, or a head on a shared backbone."""
+
+    artifact: Artifact
+    network: Network
+    task: Task
+    head: Head | None = None
+    limits: Limits = Limits()
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.artifact.manifest
+
+    @property
+    def digest(self) -> str:
+        return self.artifact.digest
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The network outputs that its scores are made of."""
+        return (SCORES,) if self.head is None else self.head.spec.features
+
+    @property
+    def explainable(self) -> bool:
+        return self.head is not None and self.head.spec.features == ("features",) and MAP in self.network.runtime.outputs
+
+    def frame(self, image: bytes) -> Frame:
+        """Image bytes as the pixels this recognizer looks at; raises BadImage."""
+        return self.manifest.pixels.frame(image, self.limits)
+
+    def scores_from(self, outputs: Outputs) -> Scores:
+        """Scores, float32 [N, C], from the outputs named by `wants`."""
+        return outputs[SCORES] if self.head is None else self.head.scores(outputs)
+
+    def scores(self, frames: Sequence[Frame]) -> Scores:
+        """Scores, float32 [N, C], of N frames."""
+        return self.scores_from(self.network.runtime(np.stack([frame.pixels for frame in frames]), self.wants))
+
+    def interpret(self, scores: Scores, *, top: int = 5) -> Answer:
+        """One image's scores, float32 [C], as a typed answer."""
+        return self.task.interpret(scores, self.manifest, top=top)
+
+    def recognize(self, images: Sequence[bytes], *, top: int = 5) -> list[Answer | MingmuError]:
+        """An answer for each image, or the error that it alone met."""
+        return [self._recognize_one(image, top) for image in images]
+
+    def _recognize_one(self, image: bytes, top: int) -> Answer | MingmuError:
+        try:
+            return self.interpret(self.scores([self.frame(image)])[0], top=top)
+        except MingmuError as error:
+            return error
+
+    def activation(self, feature_map: NDArray[np.float32], label: int) -> NDArray[np.float32]:
+        """How much each place of the map speaks for a class: float32 [h, w] from a map [F, h, w].
+
+        The pooled feature is the mean of the map over space, so the class's logit is exactly the mean of this
+        map plus the bias (class activation mapping: Zhou et al., CVPR 2016, equation 2).
+        """
+        if self.head is None or not self.explainable:
+            raise NotExplainable(f"{self.manifest.name} keeps no feature map that its scores could be traced back to")
+        return np.einsum("fhw,f->hw", feature_map, self.head.weight[:, label])
+
+    def prove(self) -> None:
+        """Replay the probes; raise Unproven if this machine answers otherwise. The network is proven first, once."""
+        if self.head is None:
+            return self.network.prove()
+        tolerance = self.manifest.tolerance
+        probes = probes_of(self.artifact, self.network.artifact)
+        for probe, outputs in zip(probes, self.network.probe_outputs(self.manifest.pixels, self.wants), strict=True):
+            if probe.pixels is not None:
+                check_pixels(probe, self.manifest.pixels.frame(probe.image), tolerance.pixels)
+            batch = {name: value[None] for name, value in outputs.items()}
+            check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs)
+        return None
+
+
+def probes_of(artifact: Artifact, backbone: Artifact | None = None) -> list[Probe]:
+    """The probes of an artifact; a head's images are those of its backbone."""
+    arrays = artifact.arrays(PROBES)
+    images_of = backbone or artifact
+    images = sorted(name for name in images_of.manifest.files if name.startswith("probes/"))
+    pixels = arrays.pop("pixels", None)
+    if not images or any(len(values) != len(images) for values in arrays.values()):
+        raise BadArtifact(f"{artifact.manifest.name}: {len(images)} probe images do not fit the probes' arrays")
+    return [
+        Probe(
+            name=name,
+            image=images_of.read(name),
+            pixels=None if pixels is None else pixels[i].astype(np.uint8, copy=False),
+            outputs={key: values[i].astype(np.float32, copy=False) for key, values in arrays.items()},
+        )
+        for i, name in enumerate(images)
+    ]
+
+
+def check_pixels(probe: Probe, frame: Frame, tolerance: float) -> None:
+    """Raise Unproven if an image no longer becomes the pixels that were sealed."""
+    if probe.pixels is None or frame.pixels.shape != probe.pixels.shape:
+        raise Unproven(f"{probe.name}: the sealed pixels do not fit the pixel spec")
+    moved = float(np.abs(frame.pixels.astype(np.int16) - probe.pixels).mean())
+    if moved > tolerance:
+        raise Unproven(f"{probe.name}: pixels differ by {moved:.2f} levels on average; the limit is {tolerance} (decoding moved)")
+
+
+def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tolerance: float) -> None:
+    """Raise Unproven if pixels no longer give the outputs that were sealed."""
+    for name, sealed in probe.outputs.items():
+        if outputs[name].shape != sealed.shape:
+            raise Unproven(f"{probe.name}: {name} has shape {outputs[name].shape}, sealed was {sealed.shape}")
+        drift = float(np.abs(outputs[name] - sealed).max()) / max(1.0, float(np.abs(sealed).max()))
+        if not drift <= tolerance:  # not a number counts as drift
+            raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
+
+
+def first(outputs: Outputs) -> Outputs:
+    """The first row of each output."""
+    return {name: values[0] for name, values in outputs.items()}
+
+
+def softmax(logits: NDArray[np.float32]) -> Scores:
+    """Row-wise softmax, shifted by the maximum so that it cannot overflow."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)

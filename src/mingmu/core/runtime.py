@@ -1,0 +1,62 @@
+"""Runs a sealed graph: a uint8 batch in, float arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core import graph
+from mingmu.core.errors import BadModel
+
+Pixels = NDArray[np.uint8]
+Outputs = Mapping[str, NDArray[np.float32]]
+
+INPUT = "pixels"
+
+
+class Runtime(Protocol):
+    """Something that runs one graph. Safe to call from several threads at once."""
+
+    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        """Run uint8 [N, H, W, 3] pixels; give the named outputs, each float32 with N rows."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of all outputs."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What runs it: the runtime, its version and its device."""
+        ...
+
+
+class OnnxRuntime:
+    """A graph in ONNX Runtime. `threads` processors work on one call; several calls may run at once."""
+
+    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        graph.check_sizes(graph.parse(model))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the processors too
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a graph it cannot run
+            raise BadModel(f"ONNX Runtime {ort.__version__} cannot run the graph: {error}") from error
+        inputs = self._session.get_inputs()
+        if [(i.name, i.type) for i in inputs] != [(INPUT, "tensor(uint8)")]:
+            found = ", ".join(f"{i.name} {i.type}" for i in inputs)
+            raise BadModel(f"a sealed graph has one input, {INPUT} tensor(uint8); this one has {found}")
+        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self.name = f"onnxruntime {ort.__version__} cpu"
+
+    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        return dict(zip(outputs, self._session.run(outputs, {INPUT: pixels}), strict=True))

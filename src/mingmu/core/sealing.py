@@ -1,0 +1,80 @@
+"""Seals networks and heads: runs the probe images once and writes down what they gave."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, pack_arrays, seal
+from mingmu.core.errors import BadModel
+from mingmu.core.manifest import Manifest
+from mingmu.core.recognizer import MAP, SCORES, Head, Network
+from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
+
+
+def probe_images() -> dict[str, bytes]:
+    """The probe images that ship with Mingmu: freely licensed or drawn, each one hard in its own way."""
+    folder = files("mingmu.core") / "probe_images"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith((".jpg", ".png")))
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def seal_network(folder: Path, manifest: Manifest, graph: bytes, outputs: Outputs | None = None) -> Artifact:
+    """Seal a backbone or a whole model into an empty folder; raises BadModel if the graph gives no finite outputs.
+
+    `outputs` are what the probe images are known to give, one row each; left out, they are what this machine makes of them.
+    """
+    images = probe_images()
+    pixels = np.stack([manifest.pixels.frame(image).pixels for image in images.values()])
+    if outputs is None:
+        outputs = probe_outputs(graph, pixels)
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise BadModel(f"output {name!r} is not finite for the probe images; check mean, std and the weights")
+    (folder / "probes").mkdir(parents=True)
+    for name, image in images.items():
+        (folder / "probes" / name).write_bytes(image)
+    (folder / GRAPH).write_bytes(graph)
+    (folder / PROBES).write_bytes(pack_arrays({"pixels": pixels, **outputs}))
+    return seal(folder, manifest)
+
+
+def probe_outputs(graph: bytes, pixels: Pixels) -> Outputs:
+    """What a graph makes of the probes' pixels, uint8 [P, H, W, 3]; one by one, as they will be replayed."""
+    runtime = OnnxRuntime(graph)
+    names = [name for name in runtime.outputs if name != MAP]
+    rows = [runtime(frame[None], names) for frame in pixels]
+    return {name: np.concatenate([row[name] for row in rows]) for name in names}
+
+
+def seal_head(
+    folder: Path,
+    manifest: Manifest,
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    network: Network,
+    scores: NDArray[np.float32] | None = None,
+) -> Artifact:
+    """Seal a head, weight float32 [F, C] and bias float32 [C], for the backbone `network` into an empty folder.
+
+    `scores` are what the probe images are known to give; left out, they are what this machine makes of them.
+    """
+    if manifest.head is None or manifest.head.backbone != network.artifact.digest:
+        raise BadModel("the head's manifest does not name this backbone")
+    if scores is None:
+        scores = _head_scores(Head(manifest.head, weight, bias), network, manifest)
+    probes: dict[str, NDArray[np.generic]] = {SCORES: scores}
+    if manifest.pixels != network.artifact.manifest.pixels:
+        probes["pixels"] = np.stack([manifest.pixels.frame(image).pixels for image in probe_images().values()])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / HEAD).write_bytes(pack_arrays({"weight": weight, "bias": bias}))
+    (folder / PROBES).write_bytes(pack_arrays(probes))
+    return seal(folder, manifest)
+
+
+def _head_scores(head: Head, network: Network, manifest: Manifest) -> NDArray[np.float32]:
+    rows = network.probe_outputs(manifest.pixels, head.spec.features)
+    return np.concatenate([head.scores({name: value[None] for name, value in row.items()}) for row in rows])

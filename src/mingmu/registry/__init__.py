@@ -1,0 +1,1 @@
+"""What this machine has: sealed artifacts by digest, and recognizers by name and version."""

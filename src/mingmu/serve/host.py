@@ -1,0 +1,242 @@
+"""Holds the recognizers that are being served, and runs images through them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.pixels import Frame, Limits, encode_png
+from mingmu.core.recognizer import MAP, Network, Recognizer, Scores
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store, Version
+from mingmu.serve.batcher import Batcher
+from mingmu.settings import Settings
+from mingmu.tasks.saliency import overlay
+
+log = logging.getLogger("mingmu.serve")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A proven recognizer under the name and version it is served as."""
+
+    version: Version
+    recognizer: Recognizer
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a recognizer made of one image."""
+
+    frame: Frame
+    scores: Scores  # float32 [C]
+    feature_map: NDArray[np.float32] | None  # [F, h, w], where it was asked for
+    decoded: float  # seconds from bytes to pixels
+    waited: float  # seconds in the queue
+    ran: float  # seconds in the network
+    batch: int  # images that ran together
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    pixels: NDArray[np.uint8]
+    recognizer: Recognizer
+    explain: bool
+
+
+_Row = tuple[Scores, NDArray[np.float32] | None]
+
+
+class Host:
+    """The recognizers of one data folder: loaded at first use, proven, and swapped when a newer version has proven itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.data_dir)
+        self.problems: dict[str, str] = {}  # reference -> why its newest version is not served
+        self.ready = False
+        threads = settings.threads or cpu_count()
+        limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
+        self._library = Library(self.store, threads=1, limits=limits)
+        self._parallel = threads
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._served: dict[str, asyncio.Future[Served]] = {}  # by reference, as requests write it
+        self._batchers: dict[tuple[str, tuple[int, int]], Batcher[_Work, _Row]] = {}
+        self._revision = -1
+        self._watcher: asyncio.Task[None] | None = None
+        self._active = 0
+        self._closing = False
+
+    async def start(self, *references: str) -> None:
+        """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
+        self._revision = self.store.revision()
+        for reference in references:
+            await self.served(reference)
+        self._watcher = asyncio.create_task(self._watch())
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Refuse newcomers, answer everyone who is in, and let go of the threads."""
+        self.ready = False
+        self._closing = True
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        while self._active:
+            await asyncio.sleep(0.01)
+        for pool in (self._decoders, self._workers, self._loaders):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count one request in, before its body is read; raises QueueFull or Overloaded."""
+        if self._closing:
+            raise Overloaded("the service is shutting down")
+        if self._active >= self.settings.max_queue:
+            raise QueueFull(f"{self._active} requests are already in work; that is the limit (settings: max_queue)")
+        self._active += 1
+        try:
+            yield
+        finally:
+            self._active -= 1
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait for a network."""
+        return sum(len(batcher) for batcher in self._batchers.values())
+
+    async def served(self, reference: str) -> Served:
+        """The recognizer that `name` or `name@version` means, loaded if need be; raises NotFound, BadArtifact or Unproven."""
+        loading = self._served.get(reference)
+        if loading is None:
+            loading = asyncio.ensure_future(self._in(self._loaders, self._open, reference))
+            self._served[reference] = loading
+            loading.add_done_callback(lambda done: self._forget_failed(reference, done))
+        return await asyncio.shield(loading)
+
+    async def see(self, served: Served, image: bytes, *, deadline: float = math.inf, explain: bool = False) -> Seen:
+        """Run one encoded image through a recognizer; `deadline` is a time of `time.monotonic()`."""
+        frame, decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
+        return await self._see(served, frame, decoded, deadline, explain)
+
+    async def see_pixels(self, served: Served, pixels: NDArray[np.uint8], *, deadline: float = math.inf) -> Seen:
+        """Run uint8 [H, W, 3] pixels of exactly the recognizer's size through it."""
+        width, height = served.recognizer.manifest.pixels.size
+        if pixels.shape != (height, width, 3):
+            raise BadRequest(f"pixels have the shape {list(pixels.shape)}; this recognizer takes [{height}, {width}, 3]")
+        frame = Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height)))
+        return await self._see(served, frame, 0.0, deadline, explain=False)
+
+    async def explain(self, served: Served, seen: Seen) -> bytes:
+        """A PNG of the frame, with what speaks for the top class marked on it."""
+        return await self._in(self._decoders, _explain, served.recognizer, seen)
+
+    async def _see(self, served: Served, frame: Frame, decoded: float, deadline: float, explain: bool) -> Seen:
+        if explain and not served.recognizer.explainable:
+            raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
+        work = _Work(frame.pixels, served.recognizer, explain)
+        outcome = await self._batcher(served.recognizer).submit(work, deadline=deadline)
+        return Seen(frame, *outcome.value, decoded, outcome.waited, outcome.ran, outcome.batch)
+
+    def _batcher(self, recognizer: Recognizer) -> Batcher[_Work, _Row]:
+        key = (recognizer.network.artifact.digest, recognizer.manifest.pixels.size)
+        if key not in self._batchers:
+            self._batchers[key] = Batcher(
+                lambda works: _run(recognizer.network, works),
+                self._workers,
+                workers=self._parallel,
+                max_batch=self.settings.max_batch,
+                max_queue=self.settings.max_queue,
+            )
+        return self._batchers[key]
+
+    def _open(self, reference: str) -> Served:
+        version = self.store.resolve(reference)
+        return Served(version, self._library.open(version.digest))
+
+    def _forget_failed(self, reference: str, done: asyncio.Future[Served]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._served.pop(reference, None)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reload_interval)
+            revision = self.store.revision()
+            if revision != self._revision:
+                self._revision = revision
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Bring every loaded reference to its newest version; one that does not prove itself leaves the old in place."""
+        for reference, loaded in list(self._served.items()):
+            if not loaded.done():
+                continue
+            try:
+                version = await self._in(self._loaders, self.store.resolve, reference)
+                if version != loaded.result().version:
+                    fresh = await self._in(self._loaders, self._open, reference)
+                    swapped: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+                    swapped.set_result(fresh)
+                    self._served[reference] = swapped
+                    log.info("swapped", extra={"recognizer": reference, "version": version.version, "digest": version.digest})
+                self.problems.pop(reference, None)
+            except NotFound:
+                self._served.pop(reference, None)
+            except MingmuError as error:
+                self.problems[reference] = str(error)
+                log.error("not swapped", extra={"recognizer": reference, "problem": str(error)})
+        self._drop_idle_batchers()
+
+    def _drop_idle_batchers(self) -> None:
+        used = {future.result().recognizer.network.artifact.digest for future in self._served.values() if future.done()}
+        for key in [key for key in self._batchers if key[0] not in used and not len(self._batchers[key])]:
+            del self._batchers[key]
+
+    async def _in(self, pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+
+
+def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> tuple[Frame, float]:
+    started = time.monotonic()
+    if started > deadline:
+        raise DeadlineExceeded("the request's deadline passed before its image was decoded")
+    return recognizer.frame(image), time.monotonic() - started
+
+
+def _run(network: Network, works: Sequence[_Work]) -> list[_Row]:
+    """Run a batch through the network once, and each row through its own recognizer's head."""
+    names = {name: None for work in works for name in work.recognizer.wants}  # a dict keeps the order
+    if any(work.explain for work in works):
+        names[MAP] = None
+    pixels = works[0].pixels[None] if len(works) == 1 else np.stack([work.pixels for work in works])
+    outputs = network.runtime(pixels, [*names])
+    rows: list[_Row | None] = [None] * len(works)
+    for recognizer in {work.recognizer.digest: work.recognizer for work in works}.values():
+        mine = [i for i, work in enumerate(works) if work.recognizer.digest == recognizer.digest]
+        scores = recognizer.scores_from({name: outputs[name][mine] for name in recognizer.wants})
+        for i, row in zip(mine, scores, strict=True):
+            rows[i] = (row, outputs[MAP][i] if works[i].explain else None)
+    return [row for row in rows if row is not None]
+
+
+def _explain(recognizer: Recognizer, seen: Seen) -> bytes:
+    if seen.feature_map is None:
+        raise NotExplainable("the image was not run with explain")
+    activation = recognizer.activation(seen.feature_map, int(seen.scores.argmax()))
+    return encode_png(overlay(seen.frame.pixels, activation))

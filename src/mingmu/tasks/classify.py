@@ -1,0 +1,19 @@
+"""Classification: scores say which of the labels a picture shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mingmu.core.answers import Label, Labels
+from mingmu.core.manifest import Manifest
+from mingmu.core.recognizer import Scores
+
+
+class Classify:
+    """Reads scores, float32 [C] that sum to 1, as labels."""
+
+    def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Labels:
+        """The `top` labels, the surest first; equal scores keep the order of the labels."""
+        order = np.argsort(-scores, kind="stable")[:top]
+        ids = manifest.label_ids
+        return Labels(tuple(Label(manifest.labels[i], float(scores[i]), ids[i] if ids else None) for i in order))

