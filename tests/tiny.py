@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from mingmu.core.artifact import Artifact
+from mingmu.core.artifact import Array, Artifact
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Network
@@ -31,20 +31,26 @@ def backbone_graph() -> bytes:
         helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3]),
         helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 3, "height", "width"]),
     ]
-    return model(nodes, {"scale": np.float32(1 / 255)}, ["N", "height", "width", 3], outputs)
+    return model(nodes, {"scale": np.array(1 / 255, np.float32)}, ["N", "height", "width", 3], outputs)
 
 
-def model(nodes: list, constants: dict[str, NDArray], shape: list[int | str], outputs: list, elem_type: int = TensorProto.UINT8) -> bytes:
+def model(
+    nodes: list[NodeProto],
+    constants: Mapping[str, Array],
+    shape: list[int | str],
+    outputs: list[ValueInfoProto],
+    elem_type: int = TensorProto.UINT8,
+) -> bytes:
     """The bytes of a graph with the one input `pixels`."""
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("pixels", elem_type, shape)],
         outputs,
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return built.SerializeToString(deterministic=True)
+    return bytes(built.SerializeToString(deterministic=True))
 
 
 def seal_backbone(folder: Path) -> Artifact:

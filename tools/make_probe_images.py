@@ -21,9 +21,9 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn 90 degrees clockwise to see it upright
-    cat = Image.fromarray(data.chelsea()).resize((360, 240), Image.Resampling.LANCZOS)
+    cat = Image.fromarray(data.chelsea()).resize((360, 240), Image.Resampling.LANCZOS)  # type: ignore[no-untyped-call]
     cat.transpose(Image.Transpose.ROTATE_90).save(FOLDER / "chelsea.jpg", quality=85, exif=exif)
-    cup = Image.fromarray(data.coffee()).resize((360, 240), Image.Resampling.LANCZOS)
+    cup = Image.fromarray(data.coffee()).resize((360, 240), Image.Resampling.LANCZOS)  # type: ignore[no-untyped-call]
     cup.save(FOLDER / "coffee.jpg", quality=85)
     Image.fromarray(shapes(1600, 1200)).save(FOLDER / "shapes.jpg", quality=70)
     alpha = np.linspace(0, 255, 96, dtype=np.uint8)[None, :, None].repeat(64, 0)

@@ -1,9 +1,9 @@
 """Mingmu: a photo in, a proven answer out.
 
-    import mingmu
+import mingmu
 
-    mingmu.load("general").recognize([photo])            # here, in this process
-    mingmu.Client().recognize("photo.jpg")               # through a service
+mingmu.load("general").recognize([photo])            # here, in this process
+mingmu.Client().recognize("photo.jpg")               # through a service
 """
 
 from __future__ import annotations

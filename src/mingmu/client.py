@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 from urllib.parse import quote
 
 import httpx
@@ -36,6 +36,7 @@ PORTION_BYTES = 16 * 2**20
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Picture(Protocol):
     """What a PIL image can do, as far as it is needed here."""
 
@@ -91,7 +92,8 @@ class Client:
         """An answer for each image, or the error that it alone met; sent several to a request."""
         answers: list[Recognition | MingmuError] = []
         for call in _portions(images, recognizer, top):
-            answers.extend(self._ask(call))
+            portion = self._ask(call)
+            answers += portion
         return answers
 
     def recognizers(self) -> list[Listed]:
@@ -134,11 +136,14 @@ class AsyncClient:
     async def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
         return await self._ask(await asyncio.to_thread(_one, image, recognizer, top))
 
-    async def recognize_many(self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5) -> list[Recognition | MingmuError]:
+    async def recognize_many(
+        self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5
+    ) -> list[Recognition | MingmuError]:
         answers: list[Recognition | MingmuError] = []
         portions = _portions(images, recognizer, top)
         while call := await asyncio.to_thread(next, portions, None):  # reading and encoding would hold up the loop
-            answers.extend(await self._ask(call))
+            portion = await self._ask(call)
+            answers += portion
         return answers
 
     async def recognizers(self) -> list[Listed]:
@@ -235,12 +240,10 @@ def _encoded(image: Image) -> bytes:
         return image
     if isinstance(image, (str, os.PathLike)):
         return Path(image).read_bytes()
-    return _png_of_pixels(image) if hasattr(image, "dtype") else _png_of_picture(image)
+    return _png_of_picture(image) if isinstance(image, Picture) else _png_of_pixels(image)
 
 
 def _png_of_picture(picture: Picture) -> bytes:
-    if not hasattr(picture, "getexif"):
-        raise BadRequest(f"an image is {ACCEPTED}; this is a {type(picture).__name__}")
     kept = picture if picture.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else picture.convert("RGB")
     file = io.BytesIO()
     kept.save(file, "PNG", exif=picture.getexif(), compress_level=1)  # the EXIF says which side is up
@@ -250,8 +253,9 @@ def _png_of_picture(picture: Picture) -> bytes:
 def _png_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
     from mingmu.core.pixels import encode_png
 
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8":
-        raise BadRequest(f"an image is {ACCEPTED}; this is {pixels.dtype} {list(pixels.shape)}")
+    shape, dtype = getattr(pixels, "shape", ()), getattr(pixels, "dtype", None)
+    if len(shape) != 3 or shape[2] != 3 or dtype != "uint8":
+        raise BadRequest(f"an image is {ACCEPTED}; this is {type(pixels).__name__} {dtype or ''} {list(shape) or ''}".rstrip())
     return encode_png(pixels)
 
 

@@ -28,31 +28,31 @@ class Settings(BaseModel):
         default_factory=lambda: platformdirs.user_data_path("mingmu"),
         description="Folder that holds artifacts, recognizers and pulled weights.",
     )
-    host: str = Field("127.0.0.1", description="Address the service listens on.")
-    port: int = Field(8600, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
-    threads: int = Field(0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
+    host: str = Field(default="127.0.0.1", description="Address the service listens on.")
+    port: int = Field(default=8600, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    threads: int = Field(default=0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
 
-    max_image_bytes: int = Field(32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
-    max_image_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels (width times height).")
-    max_image_side: int = Field(16_384, gt=0, description="Longest side of an image, in pixels.")
-    max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body, in bytes.")
-    max_images: int = Field(64, gt=0, description="Most images in one request.")
-    body_timeout: float = Field(30.0, gt=0, description="Seconds a client has to send the head, and then the body, of a request.")
+    max_image_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
+    max_image_pixels: int = Field(default=64_000_000, gt=0, description="Largest image, in pixels (width times height).")
+    max_image_side: int = Field(default=16_384, gt=0, description="Longest side of an image, in pixels.")
+    max_body_bytes: int = Field(default=64 * 2**20, gt=0, description="Largest request body, in bytes.")
+    max_images: int = Field(default=64, gt=0, description="Most images in one request.")
+    body_timeout: float = Field(default=30.0, gt=0, description="Seconds a client has to send the head, and then the body, of a request.")
 
-    max_batch: int = Field(16, gt=0, description="Most images that go through a network together.")
-    max_queue: int = Field(256, gt=0, description="Most images that may wait for one network; the next is refused (429).")
+    max_batch: int = Field(default=16, gt=0, description="Most images that go through a network together.")
+    max_queue: int = Field(default=256, gt=0, description="Most images that may wait for one network; the next is refused (429).")
     request_timeout: float = Field(
-        10.0, gt=0, description="Seconds a request may wait before it is dropped (504) unless it says otherwise (X-Request-Timeout-Ms)."
+        default=10.0, gt=0, description="Seconds a request may wait before it is dropped (504) unless it says otherwise (X-Request-Timeout-Ms)."
     )
-    drain_timeout: float = Field(20.0, gt=0, description="Seconds that requests in flight get to finish when the service stops.")
-    reload_interval: float = Field(1.0, gt=0, description="Seconds between looks at the data folder for new recognizers.")
+    drain_timeout: float = Field(default=20.0, gt=0, description="Seconds that requests in flight get to finish when the service stops.")
+    reload_interval: float = Field(default=1.0, gt=0, description="Seconds between looks at the data folder for new recognizers.")
 
-    fetch_urls: bool = Field(False, description="Whether requests may name images by URL.")
-    fetch_timeout: float = Field(10.0, gt=0, description="Seconds in which an image named by URL must have arrived.")
-    fetch_redirects: int = Field(3, ge=0, description="Most redirects followed for an image named by URL.")
+    fetch_urls: bool = Field(default=False, description="Whether requests may name images by URL.")
+    fetch_timeout: float = Field(default=10.0, gt=0, description="Seconds in which an image named by URL must have arrived.")
+    fetch_redirects: int = Field(default=3, ge=0, description="Most redirects followed for an image named by URL.")
 
-    mirror: str | None = Field(None, description="Folder or URL that stands in for the official sources of `mingmu pull`.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line to write.")
+    mirror: str | None = Field(default=None, description="Folder or URL that stands in for the official sources of `mingmu pull`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least severe log line to write.")
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **overrides: object) -> Settings:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mingmu.core.answers import Answer
-from mingmu.core.artifact import PROBES, Artifact, verify as verify_files
+from mingmu.core.artifact import PROBES, Artifact
+from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadModel, BadRequest, MingmuError, NotFound
 from mingmu.core.pixels import Limits
@@ -93,10 +94,10 @@ def ensure(store: Store, reference: str, progress: Progress = silent) -> Version
     name = reference.partition("@")[0]
     check_name(name)
     if name not in store.names():
-        entry = _embedded(store, name)
+        entry, package = _embedded(store, name)
         with store.lock(f"seal-{name}"):
             if name not in store.names():
-                store.publish(name, seal_embedded(store.add, entry, progress).digest)
+                store.publish(name, seal_embedded(store.add, entry, package, progress).digest)
     return store.resolve(reference)
 
 
@@ -213,8 +214,8 @@ def install(store: Store, file: Path, name: str | None = None) -> Version:
     return bundle.unpack(store, file, name)
 
 
-def _embedded(store: Store, name: str) -> catalog.Entry:
-    ours = {entry.name: entry for entry in catalog.CATALOG if isinstance(entry.source, catalog.Package)}
+def _embedded(store: Store, name: str) -> tuple[catalog.Entry, catalog.Package]:
+    ours = {entry.name: (entry, entry.source) for entry in catalog.CATALOG if isinstance(entry.source, catalog.Package)}
     if name in ours:
         return ours[name]
     known = sorted({*store.names(), *ours})
@@ -258,7 +259,8 @@ def _images_in(folder: Path) -> list[str]:
 
 
 def _matches(pattern: str) -> list[str]:
-    return sorted(found for found in glob.glob(pattern, recursive=True) if Path(found).is_file())
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
+    return sorted(path for path in found if Path(path).is_file())
 
 
 def _parse_labels(text: str) -> tuple[Sequence[str], Sequence[str]]:

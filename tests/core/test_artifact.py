@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mingmu.core import artifact
-from mingmu.core.artifact import Artifact, pack_arrays, unpack_arrays
+from mingmu.core.artifact import Array, Artifact, pack_arrays, unpack_arrays
 from mingmu.core.errors import BadArtifact
 from tests import tiny
 
@@ -65,7 +65,7 @@ def test_a_folder_without_a_manifest_was_never_sealed(tmp_path: Path) -> None:
 
 
 def test_arrays_come_back_as_they_went_in() -> None:
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.uint8)}
+    arrays: dict[str, Array] = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.uint8)}
     again = unpack_arrays(pack_arrays(arrays), where="here")
     assert set(again) == {"a", "b"}
     np.testing.assert_array_equal(again["a"], arrays["a"])

@@ -5,6 +5,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, load_model_from_string
 
 from mingmu.core import graph
+from mingmu.core.artifact import Array
 from mingmu.core.errors import BadModel
 from mingmu.core.runtime import OnnxRuntime
 from tests import tiny
@@ -68,7 +69,7 @@ def test_a_graph_with_a_giant_intermediate_is_refused() -> None:
         helper.make_node("Expand", ["one", "shape"], ["giant"]),
         helper.make_node("ReduceSum", ["giant"], ["scores"], keepdims=0),
     ]
-    constants = {"one": np.ones((1, 1), np.float32), "shape": np.array([100_000, 100_000], np.int64)}
+    constants: dict[str, Array] = {"one": np.ones((1, 1), np.float32), "shape": np.array([100_000, 100_000], np.int64)}
     outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [])]
     with pytest.raises(BadModel, match="giant"):
         OnnxRuntime(tiny.model(nodes, constants, ["N", 8, 8, 3], outputs))

@@ -85,7 +85,7 @@ def test_the_proof_names_decoding_when_pixels_move(store: Store) -> None:
 def test_a_head_that_no_longer_gives_its_scores_is_unproven(tiny_one: Recognizer) -> None:
     assert tiny_one.head is not None
     with pytest.raises(Unproven, match="scores"):
-        replace(tiny_one, head=replace(tiny_one.head, bias=tiny_one.head.bias + np.float32([1, 0, 0]))).prove()
+        replace(tiny_one, head=replace(tiny_one.head, bias=tiny_one.head.bias + np.array([1, 0, 0], np.float32))).prove()
 
 
 def test_a_head_with_a_view_of_its_own_proves_its_pixels_too(store: Store, tiny_one: Recognizer, tmp_path: Path) -> None:

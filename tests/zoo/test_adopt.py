@@ -50,7 +50,9 @@ def classifier(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def adopted(model: ModelProto, normalisation: Normalisation = RGB_01, *, labels: tuple[str, ...] = LABELS, pixels: PixelSpec | None = None) -> tuple[bytes, Manifest]:
+def adopted(
+    model: ModelProto, normalisation: Normalisation = RGB_01, *, labels: tuple[str, ...] = LABELS, pixels: PixelSpec | None = None
+) -> tuple[bytes, Manifest]:
     return adopt(model.SerializeToString(), name="mine", labels=labels, normalisation=normalisation, pixels=pixels, origin=ORIGIN)
 
 
@@ -75,7 +77,9 @@ def pixels() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("ending", [None, "Softmax", "LogSoftmax"])
-def test_scores_are_the_softmax_of_the_networks_own_logits(layout: str, ending: str | None, tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+def test_scores_are_the_softmax_of_the_networks_own_logits(
+    layout: str, ending: str | None, tmp_path: Path, pixels: NDArray[np.uint8]
+) -> None:
     normalisation = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     normalised = (pixels / 255.0 - normalisation.mean) / normalisation.std
     expected = softmax(normalised.mean(axis=(1, 2)) @ WEIGHT)

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from mingmu.core.errors import BadArtifact
 from mingmu.core.pixels import PixelSpec
 
-FORMAT = "mingmu-artifact/1"
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -32,7 +31,7 @@ class HeadSpec(Strict):
 
     backbone: Digest
     features: tuple[str, ...] = ("features",)  # backbone outputs, concatenated in this order
-    temperature: float = Field(1.0, gt=0)  # scores = softmax(logits / temperature)
+    temperature: float = Field(default=1.0, gt=0)  # scores = softmax(logits / temperature)
 
 
 class Origin(Strict):
@@ -46,14 +45,14 @@ class Origin(Strict):
 class Tolerance(Strict):
     """How far a probe may move before the artifact counts as another one."""
 
-    pixels: float = Field(0.5, ge=0)  # mean absolute difference, in levels of 0..255
-    outputs: float = Field(2e-3, ge=0)  # largest difference, in units of the output's largest value (at least 1)
+    pixels: float = Field(default=0.5, ge=0)  # mean absolute difference, in levels of 0..255
+    outputs: float = Field(default=2e-3, ge=0)  # largest difference, in units of the output's largest value (at least 1)
 
 
 class Manifest(Strict):
     """What an artifact is: its task, its pixels, its labels, and the SHA-256 of each of its files."""
 
-    format: Literal["mingmu-artifact/1"] = FORMAT
+    format: Literal["mingmu-artifact/1"] = "mingmu-artifact/1"
     kind: Kind
     name: str = Field(min_length=1, max_length=200)
     task: Literal["classify", "embed"]

@@ -157,7 +157,7 @@ class Recognizer:
         """
         if self.head is None or not self.explainable:
             raise NotExplainable(f"{self.manifest.name} keeps no feature map that its scores could be traced back to")
-        return np.einsum("fhw,f->hw", feature_map, self.head.weight[:, label])
+        return np.asarray(np.einsum("fhw,f->hw", feature_map, self.head.weight[:, label]))
 
     def prove(self) -> None:
         """Replay the probes; raise Unproven if this machine answers otherwise. The network is proven first, once."""

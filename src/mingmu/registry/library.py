@@ -15,7 +15,7 @@ from mingmu.tasks import task_named
 class Library:
     """Recognizers by digest. A network stays in memory as long as a recognizer uses it."""
 
-    def __init__(self, store: Store, *, threads: int = 1, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, store: Store, *, threads: int = 1, limits: Limits = Limits()) -> None:
         self.store = store
         self.limits = limits
         self._threads = threads

@@ -142,7 +142,7 @@ class Store:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
         _flush_folder(path.parent)
 
     def _sweep(self) -> None:

@@ -120,7 +120,7 @@ class Batcher(Generic[In, Out]):
             for waiting, value in zip(batch, values, strict=True):
                 if not waiting.future.done():  # its client may have left meanwhile
                     waiting.future.set_result(Outcome(value, started - waiting.since, ran, len(batch)))
-        except Exception as error:  # whatever the call raised belongs to the batch's members, and to no one else
+        except Exception as error:  # noqa: BLE001 - whatever the call raised belongs to the batch's members
             for waiting in batch:
                 if not waiting.future.done():
                     waiting.future.set_exception(error)

@@ -81,6 +81,7 @@ class Host:
         self._revision = -1
         self._watcher: asyncio.Task[None] | None = None
         self._active = 0
+        self._empty = asyncio.Event()
         self._closing = False
 
     async def start(self, *references: str) -> None:
@@ -98,8 +99,9 @@ class Host:
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        while self._active:
-            await asyncio.sleep(0.01)
+        if self._active:
+            self._empty.clear()
+            await self._empty.wait()
         for pool in (self._decoders, self._workers, self._loaders):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -115,6 +117,8 @@ class Host:
             yield
         finally:
             self._active -= 1
+            if not self._active:
+                self._empty.set()
 
     @property
     def waiting(self) -> int:

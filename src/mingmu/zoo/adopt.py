@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import JsonValue
 
 from mingmu.core import graph
 from mingmu.core.errors import BadModel
@@ -40,7 +41,8 @@ class Normalisation:
         if (std <= 0).any():
             raise BadModel(f"std is {list(map(float, std))}; every value must be above 0")
         if (np.abs(mean) > self.scale).any():
-            raise BadModel(f"mean is {list(map(float, mean))} but pixels go from 0 to {self.scale:g}; if the network takes 0..255, say scale 255")
+            hint = "if the network takes 0..255, say scale 255"
+            raise BadModel(f"mean is {list(map(float, mean))} but pixels go from 0 to {self.scale:g}; {hint}")
         return (mean * 255 / self.scale).astype(np.float32), (self.scale / 255 / std).astype(np.float32)
 
 
@@ -81,7 +83,7 @@ def adopt(
     softmax = not _are_probabilities(plain, spec)
     if softmax and any(node.op_type == "Sigmoid" and node.output[0] == parsed.graph.output[0].name for node in parsed.graph.node):
         raise BadModel("the network ends in a sigmoid (several labels at once); only one-label classifiers can be adopted")
-    made_by = {"how": "mingmu import", "model_sha256": digest_of(model), "softmax_appended": softmax}
+    made_by: dict[str, JsonValue] = {"how": "mingmu import", "model_sha256": digest_of(model), "softmax_appended": softmax}
     manifest = Manifest(
         kind="model",
         name=name,
@@ -184,7 +186,7 @@ def _finish(model: onnx.ModelProto, *, softmax: bool) -> bytes:
         finished.graph.node.append(helper.make_node("Softmax", ["logits"], [SCORES], axis=1))
     del finished.graph.output[:]
     finished.graph.output.append(helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", "C"]))
-    return finished.SerializeToString(deterministic=True)
+    return bytes(finished.SerializeToString(deterministic=True))
 
 
 def _count_scores(model: bytes, spec: PixelSpec) -> int:

@@ -1,0 +1,301 @@
+"""The command line: one function per verb, which reads its options, calls `mingmu.verbs` and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+from mingmu.core.errors import MingmuError
+
+if TYPE_CHECKING:
+    from mingmu.core.pixels import PixelSpec
+    from mingmu.registry.store import Store
+    from mingmu.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: mingmu recognize photo.jpg",
+)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line. Exits with 0; 1 where something failed; 2 for wrong usage; 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+    try:
+        app(arguments, prog_name="mingmu")
+    except (MingmuError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"mingmu {version('mingmu')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder that holds recognizers; overrides MINGMU_DATA_DIR.", show_default=False)
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)] = False,
+) -> None:
+    """Image recognition on this machine: a photo in, a proven answer out."""
+
+
+def _data_dir(context: typer.Context, given: Path | None) -> Path | None:
+    return given or context.find_root().params.get("data_dir")
+
+
+def _complete_name(incomplete: str) -> list[str]:
+    from mingmu import verbs
+
+    store = _store(None)
+    names = {*store.names(), *(entry.name for entry in verbs.available(store))}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", callback=_data_dir, help="Folder that holds recognizers; overrides MINGMU_DATA_DIR.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A recognizer, or one version of it, as in flowers@3.", autocompletion=_complete_name)
+]
+
+
+@app.command(epilog="Example: `mingmu recognize photos/ 'more/*.png' --top 3`")
+def recognize(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, quoted glob patterns, or - for standard input.")],
+    recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=_complete_name)] = "general",
+    top: Annotated[int, typer.Option(min=1, help="How many labels to give, the surest first.")] = 5,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what images show.
+
+    Folders are searched for images, in those within them too. An image that cannot be read is reported and the rest go on;
+    the exit code is then 1.
+    """
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    settings = _settings(data_dir)
+    with render.progress() as report:
+        opened = verbs.open_recognizer(settings, recognizer, report)
+    answers = verbs.recognize(opened.recognizer, verbs.image_sources(images), top=top, threads=settings.threads)
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for source, answer in answers:
+        failed += isinstance(answer, MingmuError)
+        if as_json:
+            rows.append({"source": source} | render.answer_json(answer))
+        else:
+            render.print_answer(source, answer)
+    if as_json:
+        said_by = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
+        render.print_json(said_by | {"answers": rows})
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `mingmu serve --port 8600`")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides MINGMU_HOST.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one; overrides MINGMU_PORT.", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Answer over HTTP until Ctrl-C. The other settings are environment variables: see docs/settings.md."""
+    from mingmu import verbs
+    from mingmu.cli import render
+    from mingmu.registry.store import Store
+    from mingmu.serve.server import run
+
+    settings = _settings(data_dir, host=host, port=port)
+    with render.progress() as report:
+        verbs.ensure(Store(settings.data_dir), "general", report)
+    run(settings)
+
+
+@app.command("list", epilog="Example: `mingmu list`")
+def list_(as_json: Json = False, data_dir: DataDir = None) -> None:
+    """List the recognizers of this machine, and what else can be had."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    store = _store(data_dir)
+    found, available = verbs.listing(store), verbs.available(store)
+    if as_json:
+        render.print_json(
+            {"recognizers": [render.row_json(name, stored) for name, stored in found], "available": list(map(render.entry_json, available))}
+        )
+    else:
+        render.print_listing(found, available)
+
+
+@app.command(epilog="Example: `mingmu show general`")
+def show(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Show what a recognizer is: its version, digest, size, licence, labels and pixels."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    with render.progress() as report:
+        stored = verbs.show(_store(data_dir), name, report)
+    if as_json:
+        render.print_json(render.row_json(stored.version.name, stored) | {"manifest": stored.artifact.manifest.model_dump(mode="json")})
+    else:
+        render.print_pairs(render.facts(stored))
+
+
+@app.command(epilog="Example: `mingmu verify general`")
+def verify(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
+    """Check every file of a recognizer, and let it prove itself: its probe images must give the sealed answers."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    with render.progress() as report:
+        verified = verbs.verify(_store(data_dir), name, report)
+    version = verified.stored.version
+    checked = {"files": verified.files, "probes": verified.probes, "runtime": verified.runtime}
+    text = f"{render.label(version)} is proven: {verified.files} files, {verified.probes} probes, {verified.runtime}"
+    render.print_result(as_json, render.version_json(version) | checked, text)
+
+
+@app.command(epilog="Example: `mingmu pull general-large`")
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to get; `mingmu list` shows what there is.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Get published weights: from their official source, or from the mirror that MINGMU_MIRROR names."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    with render.progress() as report:
+        pulled = verbs.pull(_settings(data_dir), name, report)
+    if pulled.version:
+        return render.print_version(as_json, pulled.version, "is ready")
+    text = f"{name} is here, its SHA-256 is right: {pulled.path}\nThis version of Mingmu does not serve its task ({pulled.entry.task}) yet."
+    return render.print_result(as_json, {"name": name, "task": pulled.entry.task, "path": str(pulled.path)}, text)
+
+
+@app.command(
+    "import",
+    epilog="Example: `mingmu import net.onnx --name flowers --labels flowers.txt --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`",
+)
+def import_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one image input, one score for each label.")],
+    name: Annotated[str, typer.Option(help="What to call it.")],
+    labels: Annotated[Path, typer.Option(help="Text file: one label a line, in the order of the scores; or id, tab, label.")],
+    size: Annotated[str, typer.Option(metavar="N or WxH", help="Pixels that the network takes.")],
+    mean: Annotated[str, typer.Option(metavar="M or R,G,B", help="What was subtracted from each channel in training.")] = "0",
+    std: Annotated[str, typer.Option(metavar="S or R,G,B", help="What each channel was then divided by.")] = "1",
+    scale: Annotated[float, typer.Option(min=0.001, help="White, before mean and std: 1 where pixels went from 0 to 1, else 255.")] = 1.0,
+    channels: Annotated[Literal["rgb", "bgr"], typer.Option(help="Order of the channels.")] = "rgb",
+    fit: Annotated[Literal["crop", "squash", "letterbox"], typer.Option(help="How an image is made to fit.")] = "crop",
+    margin: Annotated[float, typer.Option(help="Crop: share of the short side that is kept; 0.875 for 224 out of 256.")] = 1.0,
+    filter: Annotated[
+        Literal["bilinear", "bicubic", "lanczos", "box", "nearest"], typer.Option(help="How an image is resized.")
+    ] = "bilinear",
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "unknown",
+    source: Annotated[str | None, typer.Option(help="Where the weights come from.", show_default="the file's name")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Adopt an ONNX classifier: from then on it is a recognizer like any other, proven at every load."""
+    from mingmu import verbs
+    from mingmu.cli import render
+    from mingmu.core.manifest import Origin
+    from mingmu.zoo.adopt import Normalisation
+
+    version = verbs.import_model(
+        _store(data_dir),
+        model.read_bytes(),
+        labels.read_text(encoding="utf-8"),
+        name=name,
+        normalisation=Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels),
+        pixels=_pixels(size, fit=fit, margin=margin, filter=filter),
+        origin=Origin(source=source or model.name, licence=licence),
+    )
+    render.print_version(as_json, version, "is ready")
+
+
+@app.command(epilog="Example: `mingmu export general general.mingmu`")
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a recognizer, with all it needs, into one file that `mingmu install` reads."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    with render.progress() as report:
+        stored = verbs.export(_store(data_dir), name, file, report)
+    size = file.stat().st_size
+    text = f"{render.label(stored.version)} is in {file}, {render.megabytes(size)}"
+    render.print_result(as_json, render.version_json(stored.version) | {"file": str(file), "bytes": size}, text)
+
+
+@app.command(epilog="Example: `mingmu install general.mingmu`")
+def install(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `mingmu export` wrote.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="its own name")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in a recognizer from a file; it must first prove itself on this machine."""
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    render.print_version(as_json, verbs.install(_store(data_dir), file, name), "is proven and ready")
+
+
+def _settings(data_dir: Path | None, **overrides: object) -> Settings:
+    from mingmu.settings import Settings
+
+    return Settings.load(os.environ, data_dir=data_dir, **overrides)
+
+
+def _store(data_dir: Path | None) -> Store:
+    from mingmu.registry.store import Store
+
+    return Store(_settings(data_dir).data_dir)
+
+
+def _floats(option: str, text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number, or three of them with commas between", param_hint=option) from None
+    if len(values) not in (1, 3):
+        raise typer.BadParameter(f"{len(values)} numbers; one for all channels, or three, are needed", param_hint=option)
+    return values
+
+
+def _pixels(size: str, **rest: Any) -> PixelSpec:
+    from pydantic import ValidationError
+
+    from mingmu.core.pixels import PixelSpec
+
+    width, _, height = size.partition("x")
+    try:
+        return PixelSpec.model_validate({"size": (width, height or width), **rest})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(f"{first['input']!r}: {first['msg']}", param_hint=f"--{first['loc'][0]}") from None

@@ -1,0 +1,181 @@
+"""What the command line prints: for eyes on a terminal, as tab-separated lines in a pipe, as JSON when asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from mingmu.core.answers import Answer, Label
+from mingmu.core.errors import MingmuError
+from mingmu.registry.store import Version
+from mingmu.verbs import Stored
+from mingmu.zoo.catalog import Entry
+
+BAR = 20  # characters that a score of 1 fills
+Row = Sequence[str]
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr for as long as there is something to report; a line for each step where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _StepLines()
+        return
+    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0, visible=False)
+        yield lambda step, share: bar.update(task, description=step, completed=share, visible=True)
+
+
+class _StepLines:
+    def __init__(self) -> None:
+        self._step = ""
+
+    def __call__(self, step: str, share: float) -> None:
+        if step != self._step and share < 1:
+            print(step, file=sys.stderr)
+        self._step = step
+
+
+def print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=1))
+
+
+def print_result(as_json: bool, document: dict[str, Any], text: str) -> None:
+    """One or the other."""
+    if as_json:
+        print_json(document)
+    else:
+        print(text)
+
+
+def print_version(as_json: bool, version: Version, what: str) -> None:
+    print_result(as_json, version_json(version), f"{label(version)} {what}")
+
+
+def print_answer(source: str, answer: Answer | MingmuError) -> None:
+    """What one image shows; an error goes to stderr."""
+    if isinstance(answer, MingmuError):
+        print(f"error: {source}: {answer}", file=sys.stderr)
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for one in answer.labels:
+            print(source, one.label, f"{one.score:.4f}", sep="\t")
+        sys.stdout.flush()
+        return
+    grid = Table.grid(padding=(0, 2))
+    for one in answer.labels:
+        grid.add_row(f"  {one.score:6.1%}", Text("━" * max(1, round(BAR * one.score)), style="green"), Text(one.label))
+    console.print(Text(source, style="bold"))
+    console.print(grid)
+
+
+def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: Sequence[Entry]) -> None:
+    for name, stored in found:
+        if isinstance(stored, MingmuError):
+            print(f"error: {name}: {stored}", file=sys.stderr)
+    rows = [_row(stored) for _, stored in found if isinstance(stored, Stored)]
+    _print_rows(("recognizer", "version", "labels", "size", "digest", "since"), rows)
+    if available:
+        print("\nTo be had with `mingmu pull`:", file=sys.stderr)
+        _print_rows(("name", "task", "size", "licence", "what it is"), [_entry_row(entry) for entry in available])
+
+
+def _row(stored: Stored) -> Row:
+    version = stored.version
+    labels = str(len(stored.artifact.manifest.labels))
+    return version.name, str(version.version), labels, megabytes(stored.size), version.digest[:12], version.created
+
+
+def _entry_row(entry: Entry) -> Row:
+    return entry.name, entry.task, megabytes(entry.size), entry.licence, entry.summary
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    _print_rows(("", ""), pairs)
+
+
+def _print_rows(columns: Row, rows: Sequence[Row]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        for row in rows:
+            print(*row, sep="\t")
+        return
+    table = Table(*columns, box=None, show_header=any(columns), header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def facts(stored: Stored) -> list[tuple[str, str]]:
+    """What `mingmu show` says, in words."""
+    manifest, version, pixels = stored.artifact.manifest, stored.version, stored.artifact.manifest.pixels
+    shown = ", ".join(manifest.labels[:8]) + (", …" if len(manifest.labels) > 8 else "")
+    lines = [
+        ("recognizer", version.name),
+        ("version", f"{version.version}, since {version.created}"),
+        ("digest", version.digest),
+        ("kind", f"{manifest.kind}, {manifest.task}"),
+        ("pixels", f"{pixels.size[0]}x{pixels.size[1]}, {pixels.fit}, {pixels.filter}"),
+        ("labels", f"{len(manifest.labels)}: {shown}"),
+        ("size", megabytes(stored.size)),
+        ("licence", manifest.origin.licence),
+        ("source", manifest.origin.source),
+        ("provenance", manifest.origin.provenance),
+    ]
+    if stored.backbone:
+        lines.insert(4, ("backbone", f"{stored.backbone.manifest.name}, {stored.backbone.digest}"))
+    return [(name, text) for name, text in lines if text]
+
+
+def answer_json(answer: Answer | MingmuError) -> dict[str, Any]:
+    if isinstance(answer, MingmuError):
+        return {"error": error_json(answer)}
+    return {"labels": [_label_json(one) for one in answer.labels]}
+
+
+def _label_json(one: Label) -> dict[str, Any]:
+    return {"label": one.label, "score": one.score} | ({"id": one.id} if one.id else {})
+
+
+def error_json(error: MingmuError) -> dict[str, str]:
+    return {"kind": error.kind, "detail": str(error)}
+
+
+def version_json(version: Version) -> dict[str, Any]:
+    return {"name": version.name, "version": version.version, "digest": version.digest}
+
+
+def row_json(name: str, stored: Stored | MingmuError) -> dict[str, Any]:
+    if isinstance(stored, MingmuError):
+        return {"name": name, "error": error_json(stored)}
+    manifest = stored.artifact.manifest
+    return version_json(stored.version) | {
+        "created": stored.version.created,
+        "task": manifest.task,
+        "labels": len(manifest.labels),
+        "bytes": stored.size,
+        "licence": manifest.origin.licence,
+        "backbone": stored.backbone.digest if stored.backbone else None,
+    }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    return {"name": entry.name, "task": entry.task, "summary": entry.summary, "bytes": entry.size, "licence": entry.licence}
+
+
+def label(version: Version) -> str:
+    return f"{version.name}@{version.version} ({version.digest[:12]})"
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
