@@ -30,6 +30,7 @@ TIMEOUT = 30.0  # seconds without an answer
 RETRIES = 4
 FIRST_PAUSE = 0.2  # seconds; doubled with each retry
 LONGEST_PAUSE = 30.0  # seconds
+LONGEST_PATIENCE = 600_000  # milliseconds that a service may be asked to spend on a request
 PORTION_IMAGES = 16  # images in one request of `recognize_many`
 PORTION_BYTES = 16 * 2**20
 
@@ -64,12 +65,12 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A recognizer that a service offers."""
+    """A recognizer that a service offers, at its newest version."""
 
     name: str
     version: int
     digest: str
-    task: str
+    created: str  # ISO 8601, UTC
 
 
 class Client:
@@ -81,7 +82,7 @@ class Client:
     """
 
     def __init__(self, url: str = URL, key: str | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> None:
-        self._http = httpx.Client(base_url=url, headers=_headers(key), timeout=timeout)
+        self._http = httpx.Client(base_url=url, headers=_headers(key, timeout), timeout=timeout)
         self._retries = retries
 
     def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
@@ -130,7 +131,7 @@ class AsyncClient:
     """`Client` for asyncio: the same calls, awaited. Usable in an `async with` statement."""
 
     def __init__(self, url: str = URL, key: str | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=timeout)
+        self._http = httpx.AsyncClient(base_url=url, headers=_headers(key, timeout), timeout=timeout)
         self._retries = retries
 
     async def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
@@ -182,8 +183,9 @@ class _Call(Generic[T]):
     read: Callable[[httpx.Response], T]
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def _headers(key: str | None, timeout: float) -> dict[str, str]:
+    patience = min(LONGEST_PATIENCE, max(1, round(timeout * 1000)))  # the service drops what nobody waits for any more
+    return {"X-Request-Timeout-Ms": str(patience)} | ({"Authorization": f"Bearer {key}"} if key else {})
 
 
 def _one(image: Image, recognizer: str, top: int) -> _Call[Recognition]:
@@ -229,7 +231,7 @@ def _recognize(recognizer: str, top: int) -> dict[str, Any]:
 def _listing() -> _Call[list[Listed]]:
     def read(response: httpx.Response) -> list[Listed]:
         rows = _document(response)["recognizers"]
-        return [Listed(row["name"], row["version"], row["digest"], row["task"]) for row in rows]
+        return [Listed(row["name"], row["version"], row["digest"], row["created"]) for row in rows]
 
     return _Call({"method": "GET", "url": "/v1/recognizers"}, read)
 
@@ -250,12 +252,12 @@ def _png_of_picture(picture: Picture) -> bytes:
     return file.getvalue()
 
 
-def _png_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
+def _png_of_pixels(pixels: Any) -> bytes:
     from mingmu.core.pixels import encode_png
 
-    shape, dtype = getattr(pixels, "shape", ()), getattr(pixels, "dtype", None)
+    shape, dtype = [*getattr(pixels, "shape", ())], getattr(pixels, "dtype", None)
     if len(shape) != 3 or shape[2] != 3 or dtype != "uint8":
-        raise BadRequest(f"an image is {ACCEPTED}; this is {type(pixels).__name__} {dtype or ''} {list(shape) or ''}".rstrip())
+        raise BadRequest(f"an image is {ACCEPTED}; this is {type(pixels).__name__} {dtype or ''} {shape or ''}".rstrip())
     return encode_png(pixels)
 
 

@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
             if sys.stdout.isatty():
                 print("The service keeps running. Ctrl-C stops it.")
                 process.wait()
+            else:
+                print("This is no terminal, so the service stops now. `mingmu serve` starts one that stays.")
     except MingmuError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -65,7 +67,9 @@ def find_photos() -> list[Path]:
         if path.is_file():
             found.append(path)
     if not found:
-        raise MissingExtra("scikit-image and scikit-learn are installed, but without their photos: pip install --force-reinstall 'mingmu[demo]'")
+        raise MissingExtra(
+            "scikit-image and scikit-learn are installed, but without their photos: pip install --force-reinstall 'mingmu[demo]'"
+        )
     return found
 
 
@@ -126,7 +130,7 @@ def labels_of(recognition: Recognition) -> str:
 def explain(url: str, photo: Path) -> None:
     print(f"""
 How to go on:
-  curl --data-binary @'{photo}' '{url}/v1/recognizers/general/recognize?top=3'
+  curl -F image=@'{photo}' '{url}/v1/recognizers/general/recognize?top=3'
   python -c 'import mingmu; print(mingmu.Client("{url}").recognize("{photo}"))'
   {url}/docs    every endpoint, to try in the browser
   mingmu recognize FOLDER    the same without a service

@@ -121,7 +121,9 @@ def recognize(
         running: deque[tuple[str, Callable[[], Answer | MingmuError]]] = deque()
         try:
             for source in sources:
-                running.append((source, pool.submit(_look, recognizer, source, top).result))
+                # Standard input is read here: a thread that waits for a person cannot be stopped by Ctrl-C.
+                data = sys.stdin.buffer.read(recognizer.limits.max_bytes + 1) if source == STDIN else None
+                running.append((source, pool.submit(_look, recognizer, source, data, top).result))
                 if len(running) > 2 * workers:
                     name, result = running.popleft()
                     yield name, result()
@@ -186,7 +188,7 @@ def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:
 
 
 def import_model(
-    store: Store, model: bytes, labels: str, *, name: str, normalisation: Normalisation, pixels: PixelSpec | None, origin: Origin
+    store: Store, model: bytes, labels: str, *, name: str, normalisation: Normalisation, pixels: PixelSpec, origin: Origin
 ) -> Version:
     """Adopt an ONNX classifier: seal it, prove it, publish it under `name`. Raises BadModel, Unproven.
 
@@ -231,9 +233,9 @@ def _found(store: Store, name: str) -> Stored | MingmuError:
         return error
 
 
-def _look(recognizer: Recognizer, source: str, top: int) -> Answer | MingmuError:
+def _look(recognizer: Recognizer, source: str, data: bytes | None, top: int) -> Answer | MingmuError:
     try:
-        data = _read(source, recognizer.limits.max_bytes)
+        data = _read(source, recognizer.limits.max_bytes) if data is None else data
     except MingmuError as error:
         return error
     return recognizer.recognize([data], top=top)[0]
@@ -241,8 +243,6 @@ def _look(recognizer: Recognizer, source: str, top: int) -> Answer | MingmuError
 
 def _read(source: str, limit: int) -> bytes:
     """At most one byte more than `limit`: enough to be refused, and no memory spent on it."""
-    if source == STDIN:
-        return sys.stdin.buffer.read(limit + 1)
     if Path(source).is_dir():
         raise NotFound(f"no images in this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     try:

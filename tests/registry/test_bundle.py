@@ -5,12 +5,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadArtifact, BadRequest, MingmuError, Unproven
 from mingmu.registry.bundle import pack, unpack
 from mingmu.registry.store import Store
-from tests import tiny
 
 Entries = list[tuple[zipfile.ZipInfo, bytes]]
 
@@ -142,18 +143,16 @@ def test_a_file_cut_short_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert_refused(bundle, tmp_path / "elsewhere", BadArtifact, "damaged")
 
 
-def test_a_recognizer_that_does_not_prove_itself_is_refused(tmp_path: Path) -> None:
-    liar = Store(tmp_path / "liar")
+def test_a_recognizer_that_does_not_prove_itself_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    store = Store(data_dir)
+    honest = store.artifact(store.resolve("tiny").digest)
 
     def seal_lie(folder: Path) -> None:
-        from mingmu.core.artifact import MANIFEST, PROBES, pack_arrays, seal, unpack_arrays
+        for name in honest.manifest.files:
+            (folder / name).write_bytes(honest.read(name))
+        probes = {name: np.asarray(values, np.float32) + np.float32(0.5) for name, values in honest.arrays(PROBES).items()}
+        (folder / PROBES).write_bytes(pack_arrays(probes))
+        seal(folder, honest.manifest)
 
-        sealed = tiny.seal_backbone(folder)
-        arrays = unpack_arrays((folder / PROBES).read_bytes(), where="probes")
-        (folder / PROBES).write_bytes(pack_arrays(arrays | {"scores": arrays["features"] + 0.5}))
-        (folder / MANIFEST).unlink()
-        seal(folder, sealed.manifest)
-
-    digest = liar.add(seal_lie).digest
-    pack(liar, digest, tmp_path / "liar.mingmu")
+    pack(store, store.add(seal_lie).digest, tmp_path / "liar.mingmu")
     assert_refused(tmp_path / "liar.mingmu", tmp_path / "elsewhere", Unproven, "differs")

@@ -14,7 +14,7 @@ from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Network, Recognizer
 from mingmu.core.sealing import seal_network
 from mingmu.tasks import task_named
-from mingmu.zoo.adopt import Normalisation, adopt
+from mingmu.zoo.adopt import Normalisation, adopt, input_size
 from tests.tiny import LABELS, ORIGIN
 
 RGB_01 = Normalisation()
@@ -53,7 +53,9 @@ def classifier(
 def adopted(
     model: ModelProto, normalisation: Normalisation = RGB_01, *, labels: tuple[str, ...] = LABELS, pixels: PixelSpec | None = None
 ) -> tuple[bytes, Manifest]:
-    return adopt(model.SerializeToString(), name="mine", labels=labels, normalisation=normalisation, pixels=pixels, origin=ORIGIN)
+    data = model.SerializeToString()
+    spec = pixels or PixelSpec(size=input_size(data))
+    return adopt(data, name="mine", labels=labels, normalisation=normalisation, pixels=spec, origin=ORIGIN)
 
 
 def scores(model: tuple[bytes, Manifest], folder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

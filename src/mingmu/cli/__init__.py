@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: mingmu recognize photo.jpg",
+    epilog="Example: `mingmu recognize photo.jpg`",
 )
 
 
@@ -78,7 +78,7 @@ Name = Annotated[
 
 @app.command(epilog="Example: `mingmu recognize photos/ 'more/*.png' --top 3`")
 def recognize(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, quoted glob patterns, or - for standard input.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Files, folders, quoted glob patterns, or - for standard input.")],
     recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=_complete_name)] = "general",
     top: Annotated[int, typer.Option(min=1, help="How many labels to give, the surest first.")] = 5,
     as_json: Json = False,
@@ -86,8 +86,7 @@ def recognize(
 ) -> None:
     """Say what images show.
 
-    Folders are searched for images, in those within them too. An image that cannot be read is reported and the rest go on;
-    the exit code is then 1.
+    Folders are searched, those within them too. What cannot be read is reported, the rest go on, and the exit code is 1.
     """
     from mingmu import verbs
     from mingmu.cli import render
@@ -195,13 +194,15 @@ def pull(
 
 @app.command(
     "import",
-    epilog="Example: `mingmu import net.onnx --name flowers --labels flowers.txt --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`",
+    epilog="Example: `mingmu import a.onnx --name flowers --labels a.txt --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`",
 )
 def import_(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one image input, one score for each label.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     labels: Annotated[Path, typer.Option(help="Text file: one label a line, in the order of the scores; or id, tab, label.")],
-    size: Annotated[str, typer.Option(metavar="N or WxH", help="Pixels that the network takes.")],
+    size: Annotated[
+        str | None, typer.Option(metavar="N or WxH", help="Pixels that the network takes.", show_default="what the graph says")
+    ] = None,
     mean: Annotated[str, typer.Option(metavar="M or R,G,B", help="What was subtracted from each channel in training.")] = "0",
     std: Annotated[str, typer.Option(metavar="S or R,G,B", help="What each channel was then divided by.")] = "1",
     scale: Annotated[float, typer.Option(min=0.001, help="White, before mean and std: 1 where pixels went from 0 to 1, else 255.")] = 1.0,
@@ -220,15 +221,16 @@ def import_(
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.core.manifest import Origin
-    from mingmu.zoo.adopt import Normalisation
+    from mingmu.zoo.adopt import Normalisation, input_size
 
+    graph = model.read_bytes()
     version = verbs.import_model(
         _store(data_dir),
-        model.read_bytes(),
+        graph,
         labels.read_text(encoding="utf-8"),
         name=name,
         normalisation=Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels),
-        pixels=_pixels(size, fit=fit, margin=margin, filter=filter),
+        pixels=_pixels(size or "x".join(map(str, input_size(graph))), fit=fit, margin=margin, filter=filter),
         origin=Origin(source=source or model.name, licence=licence),
     )
     render.print_version(as_json, version, "is ready")

@@ -80,13 +80,14 @@ def print_answer(source: str, answer: Answer | MingmuError) -> None:
 
 
 def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: Sequence[Entry]) -> None:
+    """What is here; on a terminal, what else can be had too."""
     for name, stored in found:
         if isinstance(stored, MingmuError):
             print(f"error: {name}: {stored}", file=sys.stderr)
     rows = [_row(stored) for _, stored in found if isinstance(stored, Stored)]
     _print_rows(("recognizer", "version", "labels", "size", "digest", "since"), rows)
-    if available:
-        print("\nTo be had with `mingmu pull`:", file=sys.stderr)
+    if available and sys.stdout.isatty():
+        print("\nTo be had with `mingmu pull`:")
         _print_rows(("name", "task", "size", "licence", "what it is"), [_entry_row(entry) for entry in available])
 
 

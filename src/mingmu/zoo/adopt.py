@@ -64,23 +64,23 @@ def adopt(
     labels: Sequence[str],
     label_ids: Sequence[str] = (),
     normalisation: Normalisation = Normalisation(),
-    pixels: PixelSpec | None = None,
+    pixels: PixelSpec,
     origin: Origin,
 ) -> tuple[bytes, Manifest]:
     """A graph and a manifest, ready to be sealed, from an ONNX classifier; raises BadModel, saying what does not fit.
 
     The classifier has one float input [N, 3, H, W], [N, H, W, 3] or the same with one grey channel, and one output [N, C].
-    `pixels` may be left out where the graph fixes its input size; the whole picture's centre square is taken then.
     """
     parsed = graph.parse(model)
     source = _input_of(parsed)
-    spec = _spec(source, pixels)
+    if source.size is not None and pixels.size != source.size:
+        raise BadModel(f"the graph takes {source.size[0]}x{source.size[1]} pixels, not {pixels.size[0]}x{pixels.size[1]}")
     wrapped = _prepend(parsed, source, normalisation)
     plain = _finish(wrapped, softmax=False)
-    count = _count_scores(plain, spec)
+    count = _count_scores(plain, pixels)
     if len(labels) != count:
         raise BadModel(f"the network gives {count} scores but there are {len(labels)} labels")
-    softmax = not _are_probabilities(plain, spec)
+    softmax = not _are_probabilities(plain, pixels)
     if softmax and any(node.op_type == "Sigmoid" and node.output[0] == parsed.graph.output[0].name for node in parsed.graph.node):
         raise BadModel("the network ends in a sigmoid (several labels at once); only one-label classifiers can be adopted")
     made_by: dict[str, JsonValue] = {"how": "mingmu import", "model_sha256": digest_of(model), "softmax_appended": softmax}
@@ -88,13 +88,21 @@ def adopt(
         kind="model",
         name=name,
         task="classify",
-        pixels=spec,
+        pixels=pixels,
         labels=tuple(labels),
         label_ids=tuple(label_ids),
         origin=origin,
         made_by=made_by,
     )
     return _finish(wrapped, softmax=softmax), manifest
+
+
+def input_size(model: bytes) -> tuple[int, int]:
+    """Width and height of the pixels that a classifier takes; raises BadModel where its graph leaves them open."""
+    size = _input_of(graph.parse(model)).size
+    if size is None:
+        raise BadModel("the graph does not fix its input size; say the size that the network was trained with (--size)")
+    return size
 
 
 def _input_of(model: onnx.ModelProto) -> Input:
@@ -117,16 +125,6 @@ def _input_of(model: onnx.ModelProto) -> Input:
         return Input(inputs[0].name, "NHWC", dims[3], (width, height) if width and height else None, tensor.elem_type)
     shown = ", ".join(str(dim or "?") for dim in dims)
     raise BadModel(f"the input {inputs[0].name!r} is [{shown}]; [N, 3, H, W] or [N, H, W, 3] is needed, with 3 (or 1) fixed")
-
-
-def _spec(source: Input, pixels: PixelSpec | None) -> PixelSpec:
-    if pixels is None:
-        if source.size is None:
-            raise BadModel("the graph does not fix its input size; say the size that the network was trained with")
-        return PixelSpec(size=source.size)
-    if source.size is not None and pixels.size != source.size:
-        raise BadModel(f"the graph takes {source.size[0]}x{source.size[1]} pixels, not {pixels.size[0]}x{pixels.size[1]}")
-    return pixels
 
 
 def _prepend(model: onnx.ModelProto, source: Input, normalisation: Normalisation) -> onnx.ModelProto:

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mingmu.client import AsyncClient, Client, Listed
+from mingmu.core.answers import Label, Labels
+from mingmu.core.errors import (
+    BadImage,
+    BadRequest,
+    DeadlineExceeded,
+    ImageTooLarge,
+    MingmuError,
+    NotFound,
+    Overloaded,
+    QueueFull,
+    Unreachable,
+)
+from mingmu.core.pixels import PixelSpec
+
+CAT = {"labels": [{"label": "cat", "score": 0.75, "id": "n1"}, {"label": "dog", "score": 0.25}]}
+CAT_LABELS = Labels((Label("cat", 0.75, "n1"), Label("dog", 0.25)))
+
+
+def answered(*answers: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    """A good response with these answers."""
+    document = {"recognizer": "general", "version": 2, "digest": "d" * 64, "answers": answers, "timing_ms": {"total": 1.5}}
+    return 200, {}, json.dumps(document).encode()
+
+
+def problem(status: int, kind: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    return status, headers or {}, json.dumps({"kind": kind, "detail": f"it is {kind}", "status": status}).encode()
+
+
+@dataclass
+class Service:
+    """An HTTP server that gives the responses it was told to, in turn, and keeps the requests."""
+
+    responses: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)  # path, headers, body
+    url: str = ""
+    delay: float = 0.0
+
+    @property
+    def only(self) -> tuple[str, dict[str, str], bytes]:
+        (request,) = self.requests
+        return request
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    state = Service()
+
+    class Handler(BaseHTTPRequestHandler):
+        def respond(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            state.requests.append((self.path, dict(self.headers), body))
+            time.sleep(state.delay)
+            status, headers, content = state.responses.pop(0)
+            with contextlib.suppress(ConnectionError):  # a client may have given up
+                self.send_response(status)
+                for name, value in (headers | {"Content-Length": str(len(content))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+        do_GET = do_POST = respond  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        state.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield state
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Calls a method of the client of one kind, on a connection of its own."""
+
+    awaits: bool
+
+    def __call__(self, url: str, method: str, *arguments: Any, options: dict[str, Any] | None = None, **named: Any) -> Any:
+        if not self.awaits:
+            with Client(url, **(options or {})) as client:
+                return getattr(client, method)(*arguments, **named)
+
+        async def ask() -> Any:
+            async with AsyncClient(url, **(options or {})) as client:
+                return await getattr(client, method)(*arguments, **named)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
+def ask(request: pytest.FixtureRequest) -> Asker:
+    return Asker(request.param)
+
+
+def test_an_answer_is_typed_and_names_who_gave_it(ask: Asker, service: Service) -> None:
+    service.responses = [answered(CAT)]
+    recognition = ask(service.url, "recognize", b"a photo", "flowers@3", top=2)
+    assert recognition.answer == CAT_LABELS
+    assert (recognition.recognizer, recognition.version, recognition.digest) == ("general", 2, "d" * 64)
+    assert recognition.timing_ms == {"total": 1.5}
+    path, headers, body = service.only
+    assert (path, headers["Content-Type"], body) == ("/v1/recognizers/flowers@3/recognize?top=2", "application/octet-stream", b"a photo")
+
+
+def test_a_path_is_read(ask: Asker, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(b"the bytes")
+    service.responses = [answered(CAT), answered(CAT)]
+    ask(service.url, "recognize", tmp_path / "photo")
+    ask(service.url, "recognize", str(tmp_path / "photo"))
+    assert [body for _, _, body in service.requests] == [b"the bytes"] * 2
+
+
+def test_pixels_arrive_unchanged(ask: Asker, service: Service) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    service.responses = [answered(CAT), answered(CAT)]
+    ask(service.url, "recognize", pixels)
+    ask(service.url, "recognize", Image.fromarray(pixels))
+    for _, _, body in service.requests:
+        assert np.array_equal(PixelSpec(size=(7, 5), filter="nearest").frame(body).pixels, pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])
+def test_a_picture_of_any_mode_is_sent(ask: Asker, service: Service, mode: str) -> None:
+    service.responses = [answered(CAT)]
+    picture = Image.new("I;16", (7, 5)) if mode == "I;16" else Image.new("RGB", (7, 5), "white").convert(mode)
+    ask(service.url, "recognize", picture)
+    assert Image.open(io.BytesIO(service.only[2])).size == (7, 5)
+
+
+def test_a_picture_from_a_turned_photo_is_sent_with_its_right_side_up(ask: Asker, service: Service) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (8, 4), "red").save(file, "JPEG", exif=exif)
+    service.responses = [answered(CAT)]
+    ask(service.url, "recognize", Image.open(file))
+    assert PixelSpec(size=(8, 8)).frame(service.only[2]).original == (4, 8)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), 7, None, [b"x"]], ids=str)
+def test_what_is_no_image_is_refused_before_it_is_sent(ask: Asker, service: Service, wrong: object) -> None:
+    with pytest.raises(BadRequest, match="an image is a path"):
+        ask(service.url, "recognize", wrong)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "error"),
+    [
+        (400, "bad-image", BadImage),
+        (413, "image-too-large", ImageTooLarge),
+        (404, "not-found", NotFound),
+        (418, "from-the-future", MingmuError),
+    ],
+)
+def test_a_problem_is_raised_as_the_error_it_names(ask: Asker, service: Service, status: int, kind: str, error: type[MingmuError]) -> None:
+    service.responses = [problem(status, kind)]
+    with pytest.raises(error, match=f"it is {kind}") as raised:
+        ask(service.url, "recognize", b"x")
+    assert type(raised.value) is error
+
+
+def test_an_answer_that_is_not_ours_is_an_error_with_its_beginning(ask: Asker, service: Service) -> None:
+    service.responses = [(502, {}, b"<h1>Bad gateway</h1>")]
+    with pytest.raises(MingmuError, match="502 and nothing that Mingmu would say: '<h1>Bad gateway</h1>'"):
+        ask(service.url, "recognize", b"x")
+
+
+def test_many_images_share_requests_and_each_gets_its_answer_or_its_error(ask: Asker, service: Service) -> None:
+    bad = {"error": {"kind": "bad-image", "detail": "cut short"}}
+    service.responses = [answered(*[CAT] * 15, bad), answered(CAT, CAT, CAT, CAT)]
+    answers = ask(service.url, "recognize_many", (bytes([number]) * 10 for number in range(20)))
+    assert len(answers) == 20
+    assert isinstance(answers.pop(15), BadImage)
+    assert all(answer.answer == CAT_LABELS for answer in answers)
+    first, second = (body for _, _, body in service.requests)
+    assert [number for number in range(20) if bytes([number]) * 10 in first] == list(range(16))
+    assert [number for number in range(20) if bytes([number]) * 10 in second] == list(range(16, 20))
+
+
+def test_many_images_that_are_one_bad_image_give_one_error(ask: Asker, service: Service) -> None:
+    service.responses = [problem(400, "bad-image")]
+    (answer,) = ask(service.url, "recognize_many", [b"x"])
+    assert isinstance(answer, BadImage)
+
+
+def test_no_images_need_no_request(ask: Asker, service: Service) -> None:
+    assert ask(service.url, "recognize_many", []) == []
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, "queue-full"), (503, "overloaded")])
+def test_a_busy_service_is_asked_again_after_as_long_as_it_asked_for(ask: Asker, service: Service, status: int, kind: str) -> None:
+    service.responses = [problem(status, kind, {"Retry-After": "1"}), answered(CAT)]
+    started = time.monotonic()
+    assert ask(service.url, "recognize", b"x").answer == CAT_LABELS
+    assert time.monotonic() - started >= 1.0
+
+
+def test_a_proxy_that_says_503_is_asked_again_too(ask: Asker, service: Service) -> None:
+    service.responses = [(503, {}, b"restarting"), answered(CAT)]
+    assert ask(service.url, "recognize", b"x").answer == CAT_LABELS
+
+
+def test_a_service_that_stays_busy_is_asked_only_so_often(ask: Asker, service: Service) -> None:
+    service.responses = [problem(429, "queue-full")] * 3
+    with pytest.raises(QueueFull):
+        ask(service.url, "recognize", b"x", options={"retries": 2})
+    assert len(service.requests) == 3
+
+
+def test_an_error_that_will_not_pass_is_not_asked_again(ask: Asker, service: Service) -> None:
+    service.responses = [problem(500, "internal")] * 2
+    with pytest.raises(MingmuError):
+        ask(service.url, "recognize", b"x")
+    assert len(service.requests) == 1
+
+
+def test_no_service_is_an_error_that_says_so(ask: Asker) -> None:
+    with pytest.raises(Unreachable, match=r"no service answers at http://127\.0\.0\.1:9"):
+        ask("http://127.0.0.1:9", "recognize", b"x", options={"retries": 1})
+
+
+def test_a_service_that_does_not_answer_in_time_is_given_up(ask: Asker, service: Service) -> None:
+    service.responses, service.delay = [answered(CAT)], 0.5
+    with pytest.raises(DeadlineExceeded, match="longer timeout"):
+        ask(service.url, "recognize", b"x", options={"timeout": 0.1})
+    assert len(service.requests) == 1
+
+
+def test_the_key_and_the_time_left_are_sent(ask: Asker, service: Service) -> None:
+    service.responses = [answered(CAT)]
+    ask(service.url, "recognize", b"x", options={"key": "secret", "timeout": 2.5})
+    assert service.only[1]["Authorization"] == "Bearer secret"
+    assert service.only[1]["X-Request-Timeout-Ms"] == "2500"
+
+
+def test_a_name_cannot_leave_its_place_in_the_url(ask: Asker, service: Service) -> None:
+    service.responses = [problem(404, "not-found")]
+    with pytest.raises(NotFound):
+        ask(service.url, "recognize", b"x", "../../secrets?x=")
+    assert service.only[0] == "/v1/recognizers/..%2F..%2Fsecrets%3Fx%3D/recognize?top=5"
+
+
+def test_recognizers_are_listed(ask: Asker, service: Service) -> None:
+    row = {"name": "general", "version": 1, "digest": "d", "created": "2026-01-01T00:00:00+00:00", "new": 1}
+    service.responses = [(200, {}, json.dumps({"recognizers": [row]}).encode())]
+    assert ask(service.url, "recognizers") == [Listed("general", 1, "d", "2026-01-01T00:00:00+00:00")]
+
+
+def test_ready_is_a_plain_yes_or_no(ask: Asker, service: Service) -> None:
+    service.responses = [(200, {}, b"{}"), (503, {}, b"{}")]
+    assert [ask(service.url, "ready"), ask(service.url, "ready")] == [True, False]
+    assert not ask("http://127.0.0.1:9", "ready")
+
+
+def test_an_overload_tells_when_to_come_back(ask: Asker, service: Service) -> None:
+    service.responses = [problem(503, "overloaded", {"Retry-After": "7"})]
+    with pytest.raises(Overloaded) as raised:
+        ask(service.url, "recognize", b"x", options={"retries": 0})
+    assert raised.value.retry_after == 7.0
