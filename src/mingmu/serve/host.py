@@ -82,7 +82,7 @@ class Host:
         self._watcher: asyncio.Task[None] | None = None
         self._active = 0
         self._empty = asyncio.Event()
-        self._closing = False
+        self.closing = False
 
     async def start(self, *references: str) -> None:
         """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
@@ -92,10 +92,14 @@ class Host:
         self._watcher = asyncio.create_task(self._watch())
         self.ready = True
 
+    def close(self) -> None:
+        """Refuse newcomers from now on. Safe to call from a signal handler."""
+        self.ready = False
+        self.closing = True
+
     async def stop(self) -> None:
         """Refuse newcomers, answer everyone who is in, and let go of the threads."""
-        self.ready = False
-        self._closing = True
+        self.close()
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -108,7 +112,7 @@ class Host:
     @contextmanager
     def admitted(self) -> Iterator[None]:
         """Count one request in, before its body is read; raises QueueFull or Overloaded."""
-        if self._closing:
+        if self.closing:
             raise Overloaded("the service is shutting down")
         if self._active >= self.settings.max_queue:
             raise QueueFull(f"{self._active} requests are already in work; that is the limit (settings: max_queue)")

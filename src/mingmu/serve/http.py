@@ -1,0 +1,206 @@
+"""The HTTP service: the recognizers' own API under /v1, the Open Inference Protocol under /v2, metrics and documentation."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+import orjson
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
+from mingmu.serve import oip, schemas
+from mingmu.serve.attendance import together
+from mingmu.serve.bodies import BODIES_IN_MEMORY, MAX_TOP, Budget, Source, Url, images_in
+from mingmu.serve.edge import Edge
+from mingmu.serve.fetch import Fetch, Fetcher
+from mingmu.serve.host import Host, Seen, Served
+from mingmu.serve.problems import KINDS, Problem
+from mingmu.serve.service import Call, Service
+from mingmu.serve.telemetry import Telemetry
+from mingmu.settings import Settings
+
+JSON = "application/json"
+AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
+DEFAULT_TOP = 5
+
+
+def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
+    """The service of one data folder as an ASGI application; `fetch` stands in for the network in tests."""
+    host = Host(settings)
+    budget = Budget(BODIES_IN_MEMORY * settings.max_body_bytes)
+    service = Service(settings, host, Telemetry(lambda: host.waiting), budget, fetch or Fetcher(settings))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        names = host.store.names()
+        try:
+            await host.start(*(name for name in AT_START if name in names))
+        except MingmuError as error:
+            app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
+            raise
+        yield
+        await host.stop()
+
+    app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
+    app.state.service, app.state.host, app.state.failure = service, host, None
+    app.add_middleware(Edge, service=service)
+    app.add_exception_handler(HTTPException, _pass_on)
+    _add_routes(app)
+    app.openapi = lambda: schemas.document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    routes: list[tuple[str, str, Any]] = [
+        ("GET", "/v1/recognizers", recognizers),
+        ("GET", "/v1/recognizers/{reference}", recognizer),
+        ("POST", "/v1/recognizers/{reference}/recognize", recognize),
+        ("GET", "/v2/health/live", oip.live),
+        ("GET", "/v2/health/ready", oip.ready),
+        ("GET", "/v2", oip.server),
+        ("GET", "/v2/models/{name}", oip.model),
+        ("GET", "/v2/models/{name}/versions/{version}", oip.model),
+        ("GET", "/v2/models/{name}/ready", oip.model_ready),
+        ("GET", "/v2/models/{name}/versions/{version}/ready", oip.model_ready),
+        ("POST", "/v2/models/{name}/infer", oip.infer),
+        ("POST", "/v2/models/{name}/versions/{version}/infer", oip.infer),
+        ("GET", "/metrics", metrics),
+        ("GET", "/problems/{kind}", problem),
+    ]
+    for method, path, endpoint in routes:
+        app.add_api_route(path, endpoint, methods=[method], response_model=None, **schemas.of(method, path, endpoint))
+    app.add_api_route("/", home, include_in_schema=False)
+
+
+async def _pass_on(request: Request, error: Exception) -> NoReturn:
+    raise error  # the edge answers all errors
+
+
+def recognizers(request: Request) -> Response:
+    """The recognizers that there are, each at its newest version."""
+    store = _service(request).host.store
+    return _json({"recognizers": [asdict(store.resolve(name)) for name in store.names()]})
+
+
+def recognizer(request: Request) -> Response:
+    """What a recognizer is: its labels, its digest, its terms, its versions."""
+    store = _service(request).host.store
+    version = store.resolve(request.path_params["reference"])
+    manifest = store.artifact(version.digest).manifest
+    width, height = manifest.pixels.size
+    about = {
+        "task": manifest.task,
+        "labels": manifest.labels,
+        "size": {"width": width, "height": height},
+        "origin": manifest.origin.model_dump(),
+        "backbone": manifest.head.backbone if manifest.head else None,
+        "versions": [each.version for each in store.versions(version.name)],
+    }
+    return _json(asdict(version) | about)
+
+
+async def recognize(request: Request) -> Response:
+    """Say what one or several images show."""
+    service = _service(request)
+    top, explain = _query(request)
+    async with service.call(request) as call:
+        served = await service.served(request.path_params["reference"], call.visit)
+        if explain and not served.recognizer.explainable:
+            raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
+        wanted = images_in(call.body, request.headers.get("content-type", ""), service.settings.max_images)
+        call.visit.images = len(wanted.images)
+        answerer = _Answerer(service, served, call, wanted.top or top, explain)
+        if len(wanted.images) == 1:
+            answers = [await answerer.answer(wanted.images[0])]
+        else:
+            answers = await together([answerer.answer_or_error(image) for image in wanted.images])
+        version = served.version
+        ms = {"decode": 0.0, "queue": 0.0, "network": 0.0} | call.visit.milliseconds()
+    head = {"recognizer": version.name, "version": version.version, "digest": version.digest}
+    return _json(head | {"answers": answers, "timing_ms": ms})
+
+
+class _Answerer:
+    """Answers the images of one request."""
+
+    def __init__(self, service: Service, served: Served, call: Call, top: int, explain: bool) -> None:
+        self._service = service
+        self._served = served
+        self._call = call
+        self._top = top
+        self._explain = explain
+
+    async def answer(self, source: Source) -> dict[str, Any]:
+        """The answer for one image."""
+        try:
+            image = await self._service.fetch(source.address, self._call.take) if isinstance(source, Url) else source
+            seen = await self._service.host.see(self._served, image, deadline=self._call.deadline, explain=self._explain)
+        except BadRequest as error:
+            self._service.telemetry.failed(self._call.visit, error.kind)
+            raise
+        self._service.telemetry.saw(self._call.visit, seen)
+        found = self._served.recognizer.interpret(seen.scores, top=self._top).labels
+        labels = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found]
+        explanation = {"explanation": await self._explanation(seen, found[0].label)} if self._explain else {}
+        return {"labels": labels} | explanation
+
+    async def answer_or_error(self, source: Source) -> dict[str, Any]:
+        """The answer for one image of several, or the error that is its own; what concerns the whole request is raised."""
+        try:
+            return await self.answer(source)
+        except BadRequest as error:
+            return {"error": {"kind": error.kind, "detail": Problem.of(error).detail}}
+
+    async def _explanation(self, seen: Seen, label: str) -> dict[str, str]:
+        png = await self._service.host.explain(self._served, seen)
+        return {"label": label, "png": base64.b64encode(png).decode()}
+
+
+def _query(request: Request) -> tuple[int, bool]:
+    """`top` and `explain` of the query; raises BadRequest."""
+    given = request.query_params
+    unknown = sorted(set(given) - {"top", "explain"})
+    if unknown:
+        raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; there are top and explain")
+    top, explain = given.get("top", str(DEFAULT_TOP)), given.get("explain", "false")
+    if not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
+        raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
+    if explain not in ("true", "false"):
+        raise BadRequest(f"explain is {explain[:20]!r}; it is true or false")
+    return int(top), explain == "true"
+
+
+def metrics(request: Request) -> Response:
+    """Metrics in Prometheus's text format."""
+    return Response(_service(request).telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def problem(request: Request) -> Response:
+    """What a kind of problem means."""
+    kind = request.path_params["kind"]
+    if kind not in KINDS:
+        raise NotFound(f"no problem of the kind {kind[:100]!r}; there are: {', '.join(KINDS)}")
+    return PlainTextResponse(f"{kind} ({KINDS[kind].status})\n\n{KINDS[kind].meaning}\n")
+
+
+async def home(request: Request) -> Response:
+    """The way to the documentation."""
+    return RedirectResponse("docs")
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type=JSON)

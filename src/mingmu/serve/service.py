@@ -1,0 +1,76 @@
+"""What all routes share: the host, the limits, the metrics, and the way a request comes in."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from mingmu.core.errors import BadRequest
+from mingmu.serve.attendance import attended
+from mingmu.serve.bodies import Budget, Take, read_body
+from mingmu.serve.fetch import Fetch
+from mingmu.serve.host import Host, Served
+from mingmu.serve.telemetry import Telemetry, Visit
+from mingmu.settings import Settings
+
+TIMEOUT_HEADER = "x-request-timeout-ms"
+MAX_TIMEOUT_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been let in, with its body read."""
+
+    body: bytes
+    deadline: float  # a time of time.monotonic()
+    take: Take  # takes memory for more bytes
+    visit: Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: everything its routes need."""
+
+    settings: Settings
+    host: Host
+    telemetry: Telemetry
+    budget: Budget
+    fetch: Fetch
+
+    @asynccontextmanager
+    async def call(self, request: Request) -> AsyncIterator[Call]:
+        """Let a request in, read its body, and run the block while its client is there and its time lasts.
+
+        The client's own deadline counts from the arrival of the request's head, so it covers a slow upload too;
+        the default one counts from the end of the body, for until then the time is the client's.
+        """
+        visit: Visit = request.scope["visit"]
+        with self.host.admitted(), self.budget.hold() as take:
+            deadline = visit.arrived + timeout_of(request.headers)
+            body = await read_body(request.receive, request.headers, self.settings, take, deadline)
+            visit.bytes = len(body)
+            if deadline == math.inf:
+                deadline = time.monotonic() + self.settings.request_timeout
+            async with attended(request.receive, deadline):
+                yield Call(body, deadline, take, visit)
+
+    async def served(self, reference: str, visit: Visit) -> Served:
+        """The recognizer that a request asks for; noted for its log line."""
+        served = await self.host.served(reference)
+        visit.meets(served)
+        return served
+
+
+def timeout_of(headers: Mapping[str, str]) -> float:
+    """The seconds a client gives its request; infinity if it does not say."""
+    given = headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return math.inf
+    if not (given.isascii() and given.isdecimal() and len(given) <= 6 and 1 <= int(given) <= MAX_TIMEOUT_MS):
+        raise BadRequest(f"X-Request-Timeout-Ms is {given[:20]!r}; it is a whole number from 1 to {MAX_TIMEOUT_MS}")
+    return int(given) / 1e3

@@ -1,0 +1,142 @@
+"""Tells the operator what happens: metrics at /metrics, and one line of JSON on stderr for each request."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.types import Scope
+
+from mingmu.serve.host import Seen, Served
+
+log = logging.getLogger("mingmu.requests")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}  # what every log record has
+
+
+@dataclass(slots=True)
+class Visit:
+    """What is known of one request so far; at its end it becomes one log line."""
+
+    id: str
+    method: str
+    path: str
+    arrived: float = field(default_factory=time.monotonic)
+    status: int = 0
+    kind: str = ""  # of the problem, if there was one
+    recognizer: str = ""  # only names that exist get here, so that clients cannot invent metrics
+    version: int | None = None
+    digest: str = ""
+    images: int = 0
+    bytes: int = 0
+    stages: dict[str, float] = field(default_factory=dict)  # seconds
+
+    @classmethod
+    def of(cls, scope: Scope) -> Visit:
+        """A visit begins when the head of its request is in; a sane X-Request-Id is kept."""
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        return cls(given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex(), scope["method"], scope["path"][:200])
+
+    def meets(self, served: Served) -> None:
+        """Note which recognizer answers."""
+        self.recognizer, self.version, self.digest = served.version.name, served.version.version, served.version.digest
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Note how long a stage took; of several images, the longest counts."""
+        self.stages[name] = max(seconds, self.stages.get(name, 0.0))
+
+    def milliseconds(self) -> dict[str, float]:
+        """The stages so far, and the time since the head of the request was in."""
+        stages = {name: round(seconds * 1e3, 3) for name, seconds in self.stages.items()}
+        return stages | {"total": round((time.monotonic() - self.arrived) * 1e3, 3)}
+
+
+class Telemetry:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter(
+            "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
+        )
+        self._images = Counter("mingmu_images", "Images; kind is empty for answers.", ["recognizer", "kind"], registry=self.registry)
+        self._seconds = Histogram("mingmu_stage_seconds", "Time by stage.", ["stage"], registry=self.registry, buckets=SECONDS)
+        self._batch = Histogram("mingmu_batch_images", "Images that ran together, by image.", registry=self.registry, buckets=BATCHES)
+        queue = Gauge("mingmu_queue_images", "Images that wait for a network.", registry=self.registry)
+        queue.set_function(waiting)
+
+    def saw(self, visit: Visit, seen: Seen) -> None:
+        """Count one image that was answered."""
+        self._images.labels(visit.recognizer, "").inc()
+        self._batch.observe(seen.batch)
+        for name, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
+            visit.stage(name, seconds)
+            self._seconds.labels(name).observe(seconds)
+
+    def failed(self, visit: Visit, kind: str) -> None:
+        """Count one image that has an error of its own."""
+        self._images.labels(visit.recognizer, kind).inc()
+
+    def end(self, visit: Visit) -> None:
+        """Count the request and write its line."""
+        stages = visit.milliseconds()
+        self._requests.labels(visit.recognizer, str(visit.status), visit.kind).inc()
+        if visit.images:
+            self._seconds.labels("total").observe(stages["total"] / 1e3)
+        log.info(
+            "request",
+            extra={
+                "request_id": visit.id,
+                "method": visit.method,
+                "path": visit.path,
+                "status": visit.status,
+                "kind": visit.kind,
+                "recognizer": visit.recognizer,
+                "version": visit.version,
+                "digest": visit.digest,
+                "images": visit.images,
+                "bytes": visit.bytes,
+                "ms": stages,
+            },
+        )
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class JsonFormatter(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in RECORD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def log_as_json(level: str) -> None:
+    """Send all logging of this process to stderr, one line of JSON each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for chatty in ("uvicorn", "httpx", "httpcore", "python_multipart"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,0 +1,192 @@
+"""Reads and writes the messages of the Open Inference Protocol, version 2, with its binary tensor extension.
+
+A message is JSON; tensors may follow it as raw bytes, in the order in which the JSON names them. The header
+Inference-Header-Content-Length then says where the JSON ends.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mingmu.core.errors import BadRequest
+from mingmu.serve.bodies import from_base64
+
+MAX_JSON_PIXELS = 2**22  # values; a large tensor in JSON would hold up everyone else while it is parsed
+
+
+class TensorJson(BaseModel):
+    """An input tensor."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    datatype: str
+    shape: list[int] = Field(min_length=1, max_length=8)
+    parameters: dict[str, Any] = {}
+    data: Any = None
+
+
+class RequestedJson(BaseModel):
+    """An output that is asked for."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferJson(BaseModel):
+    """The JSON of an inference request."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: str = ""
+    parameters: dict[str, Any] = {}
+    inputs: list[TensorJson] = Field(min_length=1)
+    outputs: list[RequestedJson] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An inference request, and the raw bytes of those inputs that came as such."""
+
+    json: InferJson
+    raw: dict[str, bytes]
+
+
+def read_request(body: bytes, header_length: str | None) -> Request:
+    """Take a body apart; raises BadRequest."""
+    end = len(body)
+    if header_length is not None:
+        if not header_length.isdecimal() or int(header_length) > len(body):
+            raise BadRequest(f"Inference-Header-Content-Length is {header_length[:20]!r}; the body has {len(body)} bytes")
+        end = int(header_length)
+    try:
+        parsed = InferJson.model_validate(orjson.loads(memoryview(body)[:end]))
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"JSON: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise BadRequest(f"JSON: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    raw, at = {}, end
+    for tensor in parsed.inputs:
+        size = _binary_size(tensor)
+        if size is not None:
+            raw[tensor.name] = body[at : at + size]
+            at += size
+    if at != len(body):
+        raise BadRequest(f"the inputs name {at - end} bytes of binary data; {len(body) - end} follow the JSON")
+    return Request(parsed, raw)
+
+
+def _binary_size(tensor: TensorJson) -> int | None:
+    if any(name.startswith("shared_memory") for name in tensor.parameters):
+        raise BadRequest(f"input {tensor.name!r}: shared memory is not supported")
+    size = tensor.parameters.get("binary_data_size")
+    if size is None:
+        return None
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise BadRequest(f"input {tensor.name!r}: binary_data_size is a number of bytes")
+    if tensor.data is not None:
+        raise BadRequest(f"input {tensor.name!r} has both data and binary_data_size")
+    return size
+
+
+def read_images(tensor: TensorJson, raw: bytes | None, max_images: int) -> list[bytes]:
+    """Encoded images from a BYTES tensor [n]: length-prefixed (4 bytes, little endian) as binary, base64 in JSON."""
+    if len(tensor.shape) != 1:
+        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape}; it is [n], n encoded images")
+    _check_count(tensor, max_images)
+    if raw is not None:
+        elements = _elements(raw, tensor.name)
+    else:
+        if not isinstance(tensor.data, list) or not all(isinstance(text, str) for text in tensor.data):
+            raise BadRequest(f"input {tensor.name!r}: data is a list of images in base64")
+        elements = [from_base64(text, f"image {i}") for i, text in enumerate(tensor.data)]
+    if len(elements) != tensor.shape[0]:
+        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {len(elements)} elements")
+    return elements
+
+
+def _elements(raw: bytes, name: str) -> list[bytes]:
+    elements, at = [], 0
+    while at < len(raw):
+        length = int.from_bytes(raw[at : at + 4], "little")
+        elements.append(raw[at + 4 : at + 4 + length])
+        at += 4 + length
+    if at != len(raw):
+        raise BadRequest(f"input {name!r}: its last element is cut short")
+    return elements
+
+
+def read_pixels(tensor: TensorJson, raw: bytes | None, size: tuple[int, int], max_images: int) -> NDArray[np.uint8]:
+    """Pixels, uint8 [n, height, width, 3], from a UINT8 tensor; `size` is (width, height)."""
+    wanted = [size[1], size[0], 3]
+    if tensor.shape[1:] != wanted:
+        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape}; this model takes {[-1, *wanted]}")
+    _check_count(tensor, max_images)
+    values = np.frombuffer(raw, np.uint8) if raw is not None else _values(tensor)
+    if values.size != math.prod(tensor.shape):
+        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {values.size} values")
+    return values.reshape(tensor.shape)
+
+
+def _values(tensor: TensorJson) -> NDArray[np.uint8]:
+    if math.prod(tensor.shape) > MAX_JSON_PIXELS:
+        raise BadRequest(f"input {tensor.name!r} has more than {MAX_JSON_PIXELS} values; send them as binary data")
+    try:
+        values = np.array(tensor.data)
+    except ValueError:
+        raise BadRequest(f"input {tensor.name!r}: data is ragged") from None
+    if values.dtype.kind not in "iu" or values.size == 0 or values.min() < 0 or values.max() > 255:
+        raise BadRequest(f"input {tensor.name!r}: data holds whole numbers from 0 to 255")
+    return values.astype(np.uint8).ravel()
+
+
+def _check_count(tensor: TensorJson, max_images: int) -> None:
+    if not 1 <= tensor.shape[0] <= max_images:
+        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; 1 to {max_images} are allowed (settings: max_images)")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A tensor of the answer: FP32 as an array, BYTES as strings."""
+
+    name: str
+    shape: list[int]
+    values: NDArray[np.float32] | Sequence[str]
+    binary: bool
+
+    @property
+    def datatype(self) -> str:
+        return "FP32" if isinstance(self.values, np.ndarray) else "BYTES"
+
+    def raw(self) -> bytes:
+        """The values as binary data."""
+        if isinstance(self.values, np.ndarray):
+            return np.ascontiguousarray(self.values, dtype="<f4").tobytes()
+        return b"".join(struct.pack("<I", len(text)) + text for text in (value.encode() for value in self.values))
+
+
+def write_response(head: dict[str, object], outputs: Sequence[Output]) -> tuple[bytes, int | None]:
+    """The body of an answer, and the length of its JSON where tensors follow it."""
+    listed, raws = [], []
+    for output in outputs:
+        entry: dict[str, object] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
+        if output.binary:
+            raws.append(output.raw())
+            entry["parameters"] = {"binary_data_size": len(raws[-1])}
+        else:
+            entry["data"] = output.values.ravel() if isinstance(output.values, np.ndarray) else [*output.values]
+        listed.append(entry)
+    json = orjson.dumps(head | {"outputs": listed}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join((json, *raws)), len(json) if raws else None

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.real.conftest import Process
+
+pytestmark = pytest.mark.real
+
+RECOGNIZE = "/v1/recognizers/tiny/recognize"
+Start = Callable[..., Process]
+
+
+def connect(process: Process) -> socket.socket:
+    return socket.create_connection((process.host, process.port), timeout=20)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    parts = []
+    try:
+        while part := connection.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass  # closed while we were still sending
+    return b"".join(parts)
+
+
+def read_until(connection: socket.socket, end: bytes, times: int = 1) -> bytes:
+    """What comes until `end` has come so many times."""
+    received = b""
+    while received.count(end) < times and (part := connection.recv(65536)):
+        received += part
+    return received
+
+
+def head(length: int | None, *more: str) -> bytes:
+    size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    lines = [f"POST {RECOGNIZE} HTTP/1.1", "Host: x", "Content-Type: image/png", size, *more]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_the_service_says_when_it_is_ready_and_exits_with_0(start: Start, red_png: bytes) -> None:
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        process = start()
+        assert httpx.get(f"{process.url}/v2/health/ready").status_code == 200
+        assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+        assert process.stop(sig) == 0
+    line = next(json.loads(line) for line in process.lines if RECOGNIZE in line)
+    assert (line["status"], line["recognizer"]) == (200, "tiny")
+
+
+def test_a_stop_under_load_loses_no_request(start: Start, red_png: bytes) -> None:
+    process = start()
+    stopping = threading.Event()
+
+    def send_until_told_to_stop() -> list[int]:
+        statuses = []
+        connection = http.client.HTTPConnection(process.host, process.port, timeout=20)
+        while True:
+            try:
+                connection.connect() if connection.sock is None else None
+            except ConnectionRefusedError:
+                assert stopping.is_set()
+                return statuses
+            connection.request("POST", RECOGNIZE, red_png)  # from here on, an answer is owed
+            response = connection.getresponse()
+            response.read()
+            statuses.append(response.status)
+            if response.status != 200 or response.will_close:
+                return statuses
+
+    with ThreadPoolExecutor(12) as pool:
+        clients = [pool.submit(send_until_told_to_stop) for _ in range(12)]
+        time.sleep(0.7)
+        stopping.set()
+        assert process.stop() == 0
+        statuses = [status for client in clients for status in client.result()]
+    assert statuses.count(200) > 12
+    assert set(statuses) <= {200, 503}
+
+
+def test_a_request_in_work_is_answered_after_the_stop(start: Start, red_png: bytes) -> None:
+    process = start()
+    with connect(process) as connection:
+        connection.sendall(head(len(red_png)) + red_png[:10])
+        time.sleep(0.2)
+        process.popen.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        connection.sendall(red_png[10:])
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer
+    assert process.popen.wait(10) == 0
+
+
+def test_a_request_that_never_ends_does_not_hold_up_the_stop(start: Start) -> None:
+    process = start(drain_timeout=1)
+    with connect(process) as connection:
+        connection.sendall(head(1000))
+        time.sleep(0.2)
+        started = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def test_slow_clients_are_given_up(start: Start, red_png: bytes) -> None:
+    process = start(body_timeout=0.5)
+    with connect(process) as silent, connect(process) as slow_head, connect(process) as slow_body, connect(process) as second:
+        second.sendall(head(len(red_png)) + red_png)
+        assert read_until(second, b"}}").startswith(b"HTTP/1.1 200")
+        slow_body.sendall(head(1000) + b"x")
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1:
+            for connection in (slow_head, second):
+                with contextlib.suppress(OSError):
+                    connection.sendall(b"POST / HTTP/1.1\r\n" if time.monotonic() - begun < 0.05 else b"X-A: b\r\n")
+            time.sleep(0.05)
+        assert read_all(slow_body).startswith(b"HTTP/1.1 408")
+        for connection in (silent, slow_head, second):
+            assert read_all(connection) == b""
+        assert time.monotonic() - begun < 5
+    assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+
+
+def test_a_flood_of_chunks_is_refused(start: Start, red_png: bytes) -> None:
+    process = start(max_body_bytes=100_000)
+    sent = 0
+    with connect(process) as connection:
+        connection.sendall(head(None))
+        with contextlib.suppress(OSError):
+            while sent < 50_000_000:
+                connection.sendall(b"400\r\n" + bytes(0x400) + b"\r\n")
+                sent += 0x400
+        assert read_all(connection).startswith(b"HTTP/1.1 413")
+    assert sent < 20_000_000
+    assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+
+
+def test_a_large_upload_is_refused_before_it_is_sent(start: Start, red_png: bytes) -> None:
+    process = start(max_body_bytes=1000)
+    with connect(process) as connection:
+        connection.sendall(head(5000, "Expect: 100-continue"))
+        assert read_all(connection).startswith(b"HTTP/1.1 413")
+    with connect(process) as connection:
+        connection.sendall(head(len(red_png), "Expect: 100-continue"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")
+        connection.sendall(red_png)
+        assert read_until(connection, b"}}").startswith(b"HTTP/1.1 200")
+    assert httpx.post(process.url + RECOGNIZE, content=bytes(2_000_000)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"rubbish\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /" + b"a" * 1_000_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 200_000, 431),
+    ],
+)
+def test_what_is_not_http_gets_a_problem(server: Process, red_png: bytes, request_bytes: bytes, status: int) -> None:
+    with connect(server) as connection:
+        with contextlib.suppress(OSError):  # it may be refused before all is sent
+            connection.sendall(request_bytes)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"application/problem+json" in answer
+    assert httpx.post(server.url + RECOGNIZE, content=red_png).status_code == 200
+
+
+def test_requests_one_after_the_other_on_one_connection_are_all_answered(start: Start, red_png: bytes) -> None:
+    process = start(body_timeout=1)
+    with connect(process) as connection:
+        connection.sendall((head(len(red_png)) + red_png) * 20)  # pipelined
+        assert read_until(connection, b"}}", 20).count(b"HTTP/1.1 200") == 20
+
+
+def test_clients_that_vanish_leave_no_trace(start: Start, red_png: bytes) -> None:
+    process = start()
+    for _ in range(50):
+        with connect(process) as connection:
+            connection.sendall(head(len(red_png)) + red_png)
+        with connect(process) as connection:
+            connection.sendall(head(len(red_png)) + red_png[:10])
+    assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+    assert "mingmu_queue_images 0.0" in httpx.get(process.url + "/metrics").text
+    assert process.stop() == 0
+    assert not any('"level":"error"' in line for line in process.lines)
+
+
+def test_an_address_in_use_is_said_plainly(start: Start, server: Process) -> None:
+    with pytest.raises(RuntimeError, match="cannot listen on"):
+        start(port=server.port)
