@@ -1,4 +1,4 @@
-"""How much of the machine the service gives: `python bench/serve.py [--quick] [--name NAME] [--data-dir DIR]` (needs wrk and the extra `demo`).
+"""How much of the machine the service gives: `python bench/serve.py [--quick]` (needs wrk and the extra `demo`).
 
 Ceiling: the same photos through the same recognizer in this process, no HTTP, in the best of a few arrangements of
 threads and batches. Service: `mingmu serve` under wrk, which sends the photos as raw JPEG bytes over kept-alive
@@ -120,8 +120,7 @@ def service(data_dir: Path) -> Iterator[str]:
     """`mingmu serve` on a free port; gives its address once it is ready."""
     command = [sys.executable, "-m", "mingmu", "--data-dir", str(data_dir), "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
+        lines = iter(process.stderr or [])
         try:
             address = next(found[1] for line in lines if (found := re.search(r"(http://\S+:\d+)", line)))
             threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()  # keep its log flowing

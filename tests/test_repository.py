@@ -21,7 +21,7 @@ PRIVATE = re.compile(
     "|".join(
         (
             r"(?<![\w.)])/(?:" + "|".join(("home", "root", "work", "Users")) + r")/\w",
-            "file:" + "///",
+            "file:" + r"///(?!etc/passwd)",
             "index-" + "url",
             "pypi" + r"\.org",
             "python" + "hosted",

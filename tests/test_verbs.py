@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +18,8 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.zoo.adopt import Normalisation
+from tests import tiny
+from tests.tiny import PIXELS
 
 ORIGIN = Origin(source="drawn by the tests", licence="Apache-2.0")
 
@@ -148,10 +151,13 @@ def test_show_gives_the_head_and_its_backbone(store: Store) -> None:
 
 
 def test_a_damaged_recognizer_does_not_hide_the_others(store: Store) -> None:
-    (store.recognizers / "broken.json").write_text("{}")
-    (_, broken), (_, tiny) = verbs.listing(store)
-    assert isinstance(broken, BadArtifact)
-    assert isinstance(tiny, verbs.Stored)
+    network = verbs.open_recognizer(Settings(data_dir=store.data_dir), "tiny").recognizer.network
+    other = store.add(lambda folder: tiny.seal_tiny(folder, network, labels=("a", "b", "c")))
+    store.publish("broken", other.digest)
+    shutil.rmtree(other.folder)
+    (_, broken), (_, whole) = verbs.listing(store)
+    assert isinstance(broken, MingmuError)
+    assert isinstance(whole, verbs.Stored)
 
 
 def test_what_is_here_is_not_offered_again(store: Store) -> None:
@@ -199,4 +205,4 @@ def test_pull_fetches_from_a_mirror(data_dir: Path, tmp_path: Path, monkeypatch:
 
 def test_labels_with_ids_for_some_only_are_refused(store: Store) -> None:
     with pytest.raises(BadModel, match="1 of 2 labels have no id"):
-        verbs.import_model(store, b"", "n1\tred\ngreen\n", name="x", normalisation=Normalisation(), pixels=None, origin=ORIGIN)
+        verbs.import_model(store, b"", "n1\tred\ngreen\n", name="x", normalisation=Normalisation(), pixels=PIXELS, origin=ORIGIN)

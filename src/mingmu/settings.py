@@ -28,6 +28,12 @@ class Settings(BaseModel):
         default_factory=lambda: platformdirs.user_data_path("mingmu"),
         description="Folder that holds artifacts, recognizers and pulled weights.",
     )
+    database_url: str | None = Field(
+        default=None, description="PostgreSQL for the index, as postgresql://user:password@host/name; none: SQLite in the data folder."
+    )
+    blobs_url: str | None = Field(
+        default=None, description="Where pictures, reports and copies of artifacts lie, as s3://bucket/prefix; none: the data folder."
+    )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8600, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
     threads: int = Field(default=0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
@@ -42,7 +48,7 @@ class Settings(BaseModel):
     max_batch: int = Field(default=16, gt=0, description="Most images that go through a network together.")
     max_queue: int = Field(default=256, gt=0, description="Most images that may wait for one network; the next is refused (429).")
     request_timeout: float = Field(
-        default=10.0, gt=0, description="Seconds a request may wait before it is dropped (504) unless it says otherwise (X-Request-Timeout-Ms)."
+        default=10.0, gt=0, description="Seconds a request may take (then 504), unless its header X-Request-Timeout-Ms says otherwise."
     )
     drain_timeout: float = Field(default=20.0, gt=0, description="Seconds that requests in flight get to finish when the service stops.")
     reload_interval: float = Field(default=1.0, gt=0, description="Seconds between looks at the data folder for new recognizers.")

@@ -45,7 +45,7 @@ def without_torch(general: Recognizer, general_dir: Path) -> Iterator[Process]:
     blocker = general_dir / "blocker"
     (blocker / "torch").mkdir(parents=True)
     (blocker / "torch/__init__.py").write_text("raise ImportError('torch is blocked')")
-    process = launch(general_dir, pythonpath=blocker)
+    process = launch(general_dir, blocker)
     try:
         process.wait_until_ready()
         yield process

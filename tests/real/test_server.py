@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.real.conftest import Process
+from tests.serve.test_hostile import HOSTILE
 
 pytestmark = pytest.mark.real
 
@@ -65,7 +67,7 @@ def test_a_stop_under_load_loses_no_request(start: Start, red_png: bytes) -> Non
     stopping = threading.Event()
 
     def send_until_told_to_stop() -> list[int]:
-        statuses = []
+        statuses: list[int] = []
         connection = http.client.HTTPConnection(process.host, process.port, timeout=20)
         while True:
             try:
@@ -198,6 +200,23 @@ def test_clients_that_vanish_leave_no_trace(start: Start, red_png: bytes) -> Non
     assert "mingmu_queue_images 0.0" in httpx.get(process.url + "/metrics").text
     assert process.stop() == 0
     assert not any('"level":"error"' in line for line in process.lines)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory of a process is read from /proc")
+def test_hostile_input_takes_bounded_memory(start: Start, red_png: bytes) -> None:
+    process = start(max_images=4)
+
+    def peak() -> int:
+        """MiB that the process has had in memory at most."""
+        status = Path(f"/proc/{process.popen.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+    before = peak()
+    for body, headers, status, kind in HOSTILE.values():
+        response = httpx.post(process.url + RECOGNIZE, content=body, headers=headers, timeout=20)
+        assert (response.status_code, response.json()["kind"]) == (status, kind)
+    assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+    assert peak() - before < 128  # the largest body has 20 MB
 
 
 def test_an_address_in_use_is_said_plainly(start: Start, server: Process) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.real.conftest import Process
 
@@ -15,12 +17,12 @@ triton = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is 
 
 
 @pytest.fixture
-def client(server: Process) -> Iterator[object]:
+def client(server: Process) -> Iterator[Any]:
     with triton.InferenceServerClient(f"{server.host}:{server.port}") as client:
         yield client
 
 
-def images(*data: bytes, binary: bool) -> object:
+def images(*data: bytes, binary: bool) -> Any:
     """An input of encoded images; the client sends text in JSON, so there the images go as base64."""
     values = data if binary else tuple(base64.b64encode(each) for each in data)
     array = np.empty(len(values), dtype=object)
@@ -28,11 +30,11 @@ def images(*data: bytes, binary: bool) -> object:
     return triton.InferInput("image", [len(values)], "BYTES").set_data_from_numpy(array, binary_data=binary)
 
 
-def pixels(array: np.ndarray, *, binary: bool) -> object:
+def pixels(array: NDArray[np.uint8], *, binary: bool) -> Any:
     return triton.InferInput("pixels", list(array.shape), "UINT8").set_data_from_numpy(array, binary_data=binary)
 
 
-def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
+def test_health_and_metadata(client: Any) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("tiny")
@@ -42,9 +44,7 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_images_and_pixels_give_the_same_scores(
-    client: triton.InferenceServerClient, red_png: bytes, blue_png: bytes, binary: bool
-) -> None:
+def test_images_and_pixels_give_the_same_scores(client: Any, red_png: bytes, blue_png: bytes, binary: bool) -> None:
     colours = np.stack([np.full((8, 8, 3), colour, np.uint8) for colour in ((250, 10, 10), (10, 10, 250))])
     outputs = [triton.InferRequestedOutput(name, binary_data=binary) for name in ("scores", "labels")]
     by_image = client.infer("tiny", [images(red_png, blue_png, binary=binary)], outputs=outputs, request_id="7")
@@ -57,13 +57,13 @@ def test_images_and_pixels_give_the_same_scores(
     assert said == ["red", "blue"]
 
 
-def test_classes_can_be_asked_for(client: triton.InferenceServerClient, red_png: bytes) -> None:
+def test_classes_can_be_asked_for(client: Any, red_png: bytes) -> None:
     output = triton.InferRequestedOutput("scores", class_count=2)
     result = client.infer("tiny", [images(red_png, binary=True)], outputs=[output])
     assert [text.decode().split(":")[2] for text in result.as_numpy("scores")[0]] == ["red", "green"]
 
 
-def test_errors_are_those_of_the_protocol(client: triton.InferenceServerClient, red_png: bytes) -> None:
+def test_errors_are_those_of_the_protocol(client: Any, red_png: bytes) -> None:
     with pytest.raises(triton.InferenceServerException, match="image 1"):
         client.infer("tiny", [images(red_png, b"junk", binary=True)])
     with pytest.raises(triton.InferenceServerException, match="no recognizer named 'none'"):

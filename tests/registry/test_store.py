@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mingmu.core.errors import BadArtifact, BadRequest, NotFound, Unproven
+from mingmu.core.errors import BadArtifact, BadRequest, Conflict, NotFound, Unproven
 from mingmu.core.recognizer import Network
 from mingmu.registry import store as store_module
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from tests import tiny
+from tests.registry.variants import another
 
 
 def test_an_artifact_is_found_by_its_digest(data_dir: Path) -> None:
@@ -68,10 +69,115 @@ def test_a_name_that_could_lead_elsewhere_is_refused(data_dir: Path, name: str) 
         Store(data_dir).resolve(name)
 
 
-def test_a_damaged_name_file_is_reported(data_dir: Path) -> None:
-    (data_dir / "recognizers/tiny.json").write_text("{")
-    with pytest.raises(BadArtifact, match="damaged"):
-        Store(data_dir).resolve("tiny")
+@pytest.mark.parametrize("reference", ["tiny@03", "tiny@0", "tiny@prod", "tiny@²", "tiny@99999999999999999999"])
+def test_a_version_that_is_not_there_is_answered_with_those_that_are(data_dir: Path, reference: str) -> None:
+    Store(data_dir).set_alias("tiny", "shop", 1)
+    with pytest.raises(NotFound, match="it has 1, shop"):
+        Store(data_dir).resolve(reference)
+
+
+def test_what_is_not_in_the_store_cannot_be_published(data_dir: Path) -> None:
+    store = Store(data_dir)
+    with pytest.raises(NotFound):
+        store.publish("tiny", "0" * 64)
+    assert [version.version for version in store.versions("tiny")] == [1]
+
+
+def test_a_digest_or_its_start_means_what_was_published_with_it(data_dir: Path) -> None:
+    store = Store(data_dir)
+    version = store.resolve("tiny")
+    assert store.resolve(f"sha256:{version.digest[:8]}") == store.resolve(f"sha256:{version.digest}") == version
+    with pytest.raises(NotFound):
+        store.resolve("sha256:" + "0" * 8)
+    with pytest.raises(BadRequest, match="at least 8"):
+        store.resolve("sha256:" + version.digest[:7])
+
+
+def test_a_digest_that_many_names_have_is_no_riddle_but_two_digests_are(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(data_dir)
+    digest = store.resolve("tiny").digest
+    store.publish("same", digest)
+    assert store.resolve(f"sha256:{digest[:8]}").digest == digest
+    store.publish("other", another(store, 1).digest)
+    monkeypatch.setattr(store_module, "SHORTEST_PREFIX", 0)
+    with pytest.raises(BadRequest, match="several"):
+        store.resolve("sha256:")
+
+
+def test_an_alias_points_where_it_was_last_set_and_rolls_back_step_by_step(data_dir: Path) -> None:
+    store = Store(data_dir)
+    for number in (2, 3):
+        store.publish("tiny", another(store, number).digest)
+    for version in (1, 3, 3, 2):
+        assert store.set_alias("tiny", "prod", version).version == version
+    assert store.resolve("tiny@prod") == store.resolve("tiny@2")
+    assert store.resolve("tiny").version == 3
+    assert store.aliases("tiny") == {"prod": store.resolve("tiny@2")}
+    assert [store.rollback("tiny", "prod").version for _ in range(2)] == [3, 1]
+    with pytest.raises(Conflict, match="anywhere else"):
+        store.rollback("tiny", "prod")
+    assert store.resolve("tiny@prod").version == 1
+
+
+def test_an_alias_needs_a_version_and_a_name_that_is_no_number(data_dir: Path) -> None:
+    store = Store(data_dir)
+    with pytest.raises(NotFound):
+        store.set_alias("tiny", "prod", 2)
+    with pytest.raises(NotFound):
+        store.set_alias("none", "prod", 1)
+    with pytest.raises(NotFound):
+        store.rollback("tiny", "prod")
+    for alias in ("3", "", "Prod", "a@b"):
+        with pytest.raises(BadRequest):
+            store.set_alias("tiny", alias, 1)
+    assert store.aliases("tiny") == {}
+
+
+def test_what_an_alias_points_to_is_removed_only_by_force(data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.publish("tiny", another(store, 2).digest)
+    store.set_alias("tiny", "prod", 2)
+    store.set_alias("tiny", "prod", 1)
+    store.remove("tiny@2")
+    for reference in ("tiny", "tiny@1"):
+        with pytest.raises(Conflict, match="tiny@prod"):
+            store.remove(reference)
+    store.remove("tiny@1", force=True)
+    assert store.names() == []
+
+
+def test_removing_an_alias_leaves_its_version(data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.set_alias("tiny", "prod", 1)
+    store.remove("tiny@prod")
+    assert store.aliases("tiny") == {}
+    assert store.resolve("tiny").version == 1
+
+
+def test_a_version_number_is_never_given_twice(data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.publish("tiny", another(store, 2).digest)
+    store.remove("tiny@2")
+    assert store.publish("tiny", another(store, 2).digest).version == 3
+
+
+def test_the_revision_changes_with_every_change_and_with_nothing_else(data_dir: Path) -> None:
+    store, elsewhere = Store(data_dir), Store(data_dir)
+    seen = [store.revision()]
+    for change in (
+        lambda: elsewhere.publish("tiny", another(elsewhere, 2).digest),
+        lambda: elsewhere.set_alias("tiny", "prod", 1),
+        lambda: elsewhere.set_alias("tiny", "prod", 2),
+        lambda: elsewhere.rollback("tiny", "prod"),
+        lambda: elsewhere.remove("tiny@2"),
+    ):
+        change()
+        seen.append(store.revision())
+    assert len(set(seen)) == len(seen)
+    elsewhere.publish("tiny", elsewhere.resolve("tiny").digest)
+    elsewhere.set_alias("tiny", "prod", 1)
+    elsewhere.records.add_report("0" * 64, "1" * 64, b"{}")
+    assert store.revision() == seen[-1]
 
 
 def test_work_that_a_dead_process_left_aside_is_swept_away_after_a_day(data_dir: Path) -> None:
@@ -100,7 +206,21 @@ def test_processes_that_publish_at_once_lose_no_version(data_dir: Path) -> None:
 def publish_often(data_dir: Path, number: int) -> None:
     store = Store(data_dir)
     for turn in range(5):
-        store.publish("busy", f"{number}{turn}".rjust(64, "0"))
+        store.publish("busy", another(store, 10 * number + turn).digest)
+
+
+def test_processes_that_open_a_new_folder_at_once_all_succeed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=open_and_list, args=(tmp_path,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+
+
+def open_and_list(data_dir: Path) -> None:
+    Store(data_dir).names()
 
 
 def test_a_tampered_artifact_is_never_opened(data_dir: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from mingmu.settings import Settings
 from tests.serve.conftest import RECOGNIZE, Serve, running
 
 
-def labels(answer: dict) -> list[str]:
+def labels(answer: dict[str, Any]) -> list[str]:
     return [label["label"] for label in answer["labels"]]
 
 
@@ -178,16 +179,16 @@ async def test_a_new_version_is_served_without_a_restart(data_dir: Path, red_png
 async def test_a_client_that_leaves_takes_its_request_along(data_dir: Path, red_png: bytes, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="mingmu.requests")
     app = create_app(Settings(data_dir=data_dir))
-    messages: asyncio.Queue[dict] = asyncio.Queue()
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     await messages.put({"type": "http.request", "body": red_png, "more_body": False})
-    sent: list[dict] = []
+    sent: list[dict[str, Any]] = []
     stuck = asyncio.Event()
 
     async def never(*_: object, **__: object) -> None:
         stuck.set()
         await asyncio.Event().wait()
 
-    async def send(message: dict) -> None:
+    async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     async with running(app):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from typing import Any
 
 import httpx
 import numpy as np
@@ -12,15 +13,15 @@ INFER = "/v2/models/tiny/infer"
 PIXELS = np.full((2, 8, 8, 3), (250, 10, 10), np.uint8)
 
 
-def image_json(*images: bytes) -> dict:
+def image_json(*images: bytes) -> dict[str, Any]:
     return {"name": "image", "datatype": "BYTES", "shape": [len(images)], "data": [base64.b64encode(image).decode() for image in images]}
 
 
-def pixels_json(**changes: object) -> dict:
+def pixels_json(**changes: object) -> dict[str, Any]:
     return {"name": "pixels", "datatype": "UINT8", "shape": [2, 8, 8, 3], "data": PIXELS.tolist()} | changes
 
 
-def outputs_of(response: httpx.Response) -> dict[str, dict]:
+def outputs_of(response: httpx.Response) -> dict[str, dict[str, Any]]:
     assert response.status_code == 200, response.text
     return {output["name"]: output for output in response.json()["outputs"]}
 
@@ -83,6 +84,8 @@ WRONG = {
     "not JSON": "{",
     "no inputs": {"inputs": []},
     "two inputs": {"inputs": [pixels_json(), pixels_json()]},
+    "thousands of inputs": {"inputs": [{}] * 500_000},
+    "millions of values": {"inputs": [pixels_json(data=[0] * 2_000_000)]},
     "an unknown input": {"inputs": [pixels_json(name="other")]},
     "a wrong datatype": {"inputs": [pixels_json(datatype="FP32")]},
     "a wrong shape": {"inputs": [pixels_json(shape=[2, 8, 9, 3])]},

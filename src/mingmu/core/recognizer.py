@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mingmu.core.answers import Answer
 from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, Probe
-from mingmu.core.errors import BadArtifact, MingmuError, NotExplainable, Unproven
+from mingmu.core.errors import BadArtifact, BadModel, MingmuError, NotExplainable, Unproven
 from mingmu.core.manifest import HeadSpec, Manifest
 from mingmu.core.pixels import Frame, Limits, PixelSpec
 from mingmu.core.runtime import OnnxRuntime, Outputs, Runtime
@@ -44,7 +44,11 @@ class Network:
 
     @classmethod
     def open(cls, artifact: Artifact, *, threads: int = 1) -> Network:
-        return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
+        """Load a sealed graph; raises BadArtifact if it cannot run."""
+        try:
+            return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
+        except BadModel as error:
+            raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
 
     def prove(self) -> None:
         """Replay the probes; raise Unproven if this machine answers otherwise.

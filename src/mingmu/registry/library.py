@@ -6,6 +6,7 @@ import threading
 import weakref
 
 from mingmu.core.artifact import Artifact
+from mingmu.core.errors import BadArtifact, NotFound
 from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Head, Network, Recognizer
 from mingmu.registry.store import Store
@@ -23,16 +24,22 @@ class Library:
         self._lock = threading.Lock()
 
     def open(self, digest: str) -> Recognizer:
-        """Load and prove a recognizer; raises NotFound, BadArtifact or Unproven."""
-        artifact = self.store.artifact(digest)
+        """Load and prove a recognizer; raises BadArtifact or Unproven."""
+        artifact = self._artifact(digest)
         manifest = artifact.manifest
         task = task_named(manifest.task)
         if manifest.head is None:
             return Recognizer(artifact, self.network(artifact), task, limits=self.limits)
-        network = self.network(self.store.artifact(manifest.head.backbone))
+        network = self.network(self._artifact(manifest.head.backbone))
         recognizer = Recognizer(artifact, network, task, Head.open(artifact), self.limits)
         recognizer.prove()
         return recognizer
+
+    def _artifact(self, digest: str) -> Artifact:
+        try:
+            return self.store.artifact(digest)
+        except NotFound as error:  # it was published, or a head names it: not the caller's mistake
+            raise BadArtifact(f"the data folder has lost an artifact: {error}") from error
 
     def network(self, artifact: Artifact) -> Network:
         """The proven network of a backbone or whole model, shared by all who ask for it."""

@@ -1,32 +1,42 @@
-"""The data folder: artifacts by digest, recognizers by name and version.
+"""The data folder: artifacts by digest, recognizers by name, version and alias, datasets, reports.
 
+    index.db                 what refers to what (mingmu.registry.index); elsewhere with `database_url`
     artifacts/<digest>/      sealed folders; they never change
-    recognizers/<name>.json  the versions of a name, the newest last
+    blobs/ab/cdef…           pictures and reports by their SHA-256; elsewhere with `blobs_url`
     weights/<file>           what `mingmu pull` fetched
-    aside/                   work in progress; nothing in here counts
+    aside/                   work in progress, and locks; nothing in here counts
 
-Everything is written aside, flushed, and renamed: a process killed at any moment leaves the old state or the new.
+Bytes are written aside, flushed, and renamed; only then does the index refer to them, in one transaction that is on the disk
+before the call returns. A process killed at any moment leaves the old state or the new.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from mingmu.core.artifact import Artifact, load
-from mingmu.core.errors import BadArtifact, BadRequest, NotFound
+from sqlalchemy import Column, Connection, Executable, Row, ScalarSelect, delete, insert, select
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+from mingmu.core.artifact import Artifact
+from mingmu.core.errors import BadRequest, Conflict, NotFound
+from mingmu.registry.blobs import Blobs
+from mingmu.registry.datasets import Datasets
+from mingmu.registry.index import Index, aliases, next_number, now, postgres_url, recognizers, sqlite_url, versions
+from mingmu.registry.lineage import Records
+from mingmu.registry.naming import NUMBER, check_alias, unknown_name, unknown_version
+from mingmu.registry.naming import check_name as check_name
+from mingmu.registry.shelf import Shelf
+from mingmu.settings import Settings
+
 ABANDONED_AFTER = 24 * 3600.0  # seconds; work aside that is older belongs to a process that died
+DIGEST = "sha256:"
+SHORTEST_PREFIX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,90 +50,160 @@ class Version:
 
 
 class Store:
-    """One data folder. Several processes may use it at once."""
+    """One data folder. Several processes may use it at once; with a database and blobs elsewhere, several machines may."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, database_url: str | None = None, blobs_url: str | None = None) -> None:
         self.data_dir = data_dir
         self.artifacts = data_dir / "artifacts"
-        self.recognizers = data_dir / "recognizers"
         self.weights = data_dir / "weights"
         self._aside = data_dir / "aside"
-        for folder in (self.artifacts, self.recognizers, self.weights, self._aside):
+        self._database_url = database_url
+        self._blobs_url = blobs_url
+        for folder in (self.artifacts, self.weights, self._aside):
             folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        self.sweep(time.time() - ABANDONED_AFTER)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        """The store that the settings name."""
+        return cls(settings.data_dir, database_url=settings.database_url, blobs_url=settings.blobs_url)
+
+    @cached_property
+    def index(self) -> Index:
+        """What refers to what; opened, and brought up to date, at its first use."""
+        from mingmu.registry.migrations.files import import_names
+
+        url = postgres_url(self._database_url) if self._database_url else sqlite_url(self.data_dir / "index.db")
+        index = Index(url, self.lock("index"))
+        import_names(index, self.data_dir / "recognizers")
+        return index
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Pictures and reports by their SHA-256."""
+        return Blobs(self._blobs_url or str(self.data_dir / "blobs"))
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The artifacts; where blobs lie elsewhere, artifacts are copied there, so that other machines find them."""
+        return Shelf(self.artifacts, self._aside, lambda: self.lock("artifacts"), self.blobs if self._blobs_url else None)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Datasets by name and version."""
+        return Datasets(self.index, self.blobs)
+
+    @cached_property
+    def records(self) -> Records:
+        """Lineage and reports."""
+        return Records(self.index, self.blobs)
 
     def add(self, build: Callable[[Path], object]) -> Artifact:
         """Let `build` seal an artifact into an empty folder aside, then make it part of the store."""
-        folder = Path(tempfile.mkdtemp(dir=self._aside))
-        try:
-            build(folder)
-            artifact = load(folder)
-            target = self.artifacts / artifact.digest
-            if not target.exists():
-                _flush(folder)
-                folder.chmod(0o755)
-                try:
-                    folder.rename(target)
-                except OSError:
-                    if not target.exists():  # another process sealed the same artifact a moment ago: fine
-                        raise
-                _flush_folder(self.artifacts)
-            return load(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return self.shelf.add(build)
 
     def artifact(self, digest: str) -> Artifact:
         """The artifact with this digest; raises NotFound, or BadArtifact if its folder is another one."""
-        folder = self.artifacts / digest
-        if not folder.is_dir():
-            raise NotFound(f"no artifact {digest[:12]}… in {self.artifacts}")
-        artifact = load(folder)
-        if artifact.digest != digest:
-            raise BadArtifact(f"{folder} holds the manifest of {artifact.digest[:12]}…: it was changed after sealing")
-        return artifact
+        return self.shelf.get(digest)
 
     def publish(self, name: str, digest: str) -> Version:
-        """Make an artifact the newest version of a name. The same artifact again changes nothing."""
+        """Make an artifact the newest version of a name. The same artifact again changes nothing. Raises NotFound, BadArtifact."""
         check_name(name)
-        with self.lock(f"recognizer-{name}"):
-            versions = self.versions(name) if self._file(name).exists() else []
-            if versions and versions[-1].digest == digest:
-                return versions[-1]
-            number = versions[-1].version + 1 if versions else 1
-            new = Version(name, number, digest, datetime.now(UTC).isoformat(timespec="seconds"))
-            self._write(self._file(name), [*versions, new])
+        self.shelf.share(digest)
+        with self.index.writing("recognizers") as connection:
+            self.shelf.with_needed(digest)  # in here: gc cannot take it between the look and the entry
+            newest = connection.execute(_newest(name)).first()
+            if newest and newest.digest == digest:
+                connection.rollback()
+                return _version(newest)
+            new = Version(name, next_number(connection, recognizers, name), digest, now())
+            connection.execute(insert(versions).values(asdict(new)))
             return new
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        return sorted(path.stem for path in self.recognizers.glob("*.json"))
+        with self.index.reading() as connection:
+            return sorted(connection.execute(select(recognizers.c.name)).scalars())
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a name, the newest last; raises NotFound."""
         check_name(name)
-        try:
-            rows = json.loads(self._file(name).read_bytes())["versions"]
-            return [Version(**row) for row in rows]
-        except FileNotFoundError:
-            known = ", ".join(self.names()[:10]) or "none yet"
-            raise NotFound(f"no recognizer named {name!r}; there are: {known}") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise BadArtifact(f"{self._file(name)} is damaged: {error}") from error
+        query = select(versions).where(versions.c.name == name).order_by(versions.c.version)
+        with self.index.reading() as connection:
+            found = [_version(row) for row in connection.execute(query)]
+        if not found:
+            raise unknown_name("recognizer", name, self.names())
+        return found
 
     def resolve(self, reference: str) -> Version:
-        """The version that `name` (its newest) or `name@3` means; raises NotFound."""
+        """The version that `name` (its newest), `name@3`, `name@prod` (an alias) or `sha256:0a1b2c3d` (a digest's start) means.
+
+        Raises NotFound; BadRequest where the start of a digest is too short or means several.
+        """
+        if reference.startswith(DIGEST):
+            return self._with_digest(reference.removeprefix(DIGEST))
         name, _, wanted = reference.partition("@")
-        versions = self.versions(name)
-        if not wanted:
-            return versions[-1]
-        for version in versions:
-            if str(version.version) == wanted:
-                return version
-        raise NotFound(f"{name} has no version {wanted!r}; it has {', '.join(str(v.version) for v in versions)}")
+        check_name(name)
+        with self.index.reading() as connection:
+            row = connection.execute(_referred(name, wanted)).first()
+        if row is None:
+            raise self._unknown(name, wanted)
+        return _version(row)
+
+    def aliases(self, name: str) -> dict[str, Version]:
+        """Where each alias of a name points; raises NotFound."""
+        check_name(name)
+        with self.index.reading() as connection:
+            pointing = _pointing(connection, name)
+        if not pointing:
+            self.versions(name)
+        return pointing
+
+    def set_alias(self, name: str, alias: str, version: int) -> Version:
+        """Point `name@alias` to a version; where it pointed before is remembered. Raises NotFound."""
+        check_name(name)
+        check_alias(alias)
+        with self.index.writing("recognizers") as connection:
+            target = connection.execute(_referred(name, str(version))).first()
+            if target is None:
+                raise self._unknown(name, str(version))
+            if connection.execute(_referred(name, alias)).first() == target:
+                connection.rollback()
+            else:
+                connection.execute(insert(aliases).values(name=name, alias=alias, version=version, created=now()))
+            return _version(target)
+
+    def rollback(self, name: str, alias: str) -> Version:
+        """Point `name@alias` to where it pointed before, one step at a time. Raises NotFound; Conflict at the first step."""
+        check_name(name)
+        check_alias(alias)
+        with self.index.writing("recognizers") as connection:
+            if connection.execute(_referred(name, alias)).first() is None:
+                raise self._unknown(name, alias)
+            connection.execute(delete(aliases).where(aliases.c.id == _last_set(name, alias, aliases.c.id)))
+            before = connection.execute(_referred(name, alias)).first()
+            if before is None:
+                raise Conflict(f"{name}@{alias} has never pointed anywhere else")
+            return _version(before)
+
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Forget `name` with all its versions, `name@3`, or the alias `name@prod` alone; gc then frees the artifacts.
+
+        What an alias points to is refused with Conflict, unless forced: then the alias goes too. Raises NotFound.
+        """
+        target = self.resolve(reference)
+        name, _, wanted = reference.partition("@")
+        if name != target.name:
+            raise BadRequest(f"{reference!r} is not removed by its digest; name it: {target.name}@{target.version}")
+        with self.index.writing("recognizers") as connection:
+            if wanted and not NUMBER.fullmatch(wanted):
+                connection.execute(delete(aliases).where(aliases.c.name == name, aliases.c.alias == wanted))
+            else:
+                _remove(connection, name, target.version if wanted else None, force)
 
     def revision(self) -> int:
         """A number that changes whenever a name changes; cheap enough to ask every second."""
-        return self.recognizers.stat().st_mtime_ns
+        return self.index.revision("recognizers")
 
     @contextmanager
     def lock(self, what: str) -> Iterator[None]:
@@ -133,41 +213,64 @@ class Store:
         with FileLock(self._aside / f"{what}.lock"):
             yield
 
-    def _file(self, name: str) -> Path:
-        return self.recognizers / f"{name}.json"
+    def sweep(self, before: float) -> int:
+        """Remove the folders aside that nobody has touched since; gives how many."""
+        abandoned = [path for path in self._aside.iterdir() if path.is_dir() and path.stat().st_mtime < before]
+        for path in abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(abandoned)
 
-    def _write(self, path: Path, versions: list[Version]) -> None:
-        text = json.dumps({"versions": [asdict(version) for version in versions]}, indent=1)
-        with tempfile.NamedTemporaryFile("w", dir=self._aside, delete=False) as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-        _flush_folder(path.parent)
+    def _unknown(self, name: str, wanted: str) -> NotFound:
+        numbers = [version.version for version in self.versions(name)]
+        return unknown_version(name, wanted, numbers, self.aliases(name))
 
-    def _sweep(self) -> None:
-        for path in self._aside.iterdir():
-            if path.is_dir() and time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def check_name(name: str) -> None:
-    """Raise BadRequest unless `name` can name a recognizer."""
-    if not NAME.fullmatch(name):
-        raise BadRequest(f"{name!r} cannot be a name: 1 to 64 of a-z 0-9 . _ - with a letter or digit first")
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    def _with_digest(self, prefix: str) -> Version:
+        if len(prefix) < SHORTEST_PREFIX or prefix.strip("0123456789abcdef"):
+            raise BadRequest(f"{prefix[:80]!r} is not the start of a digest: at least {SHORTEST_PREFIX} of 0-9 a-f")
+        begins = versions.c.digest.between(prefix, prefix + "g")  # what sorts between them begins with it; an index serves this
+        with self.index.reading() as connection:
+            found = [_version(row) for row in connection.execute(select(versions).where(begins).order_by(versions.c.created).limit(100))]
+        if not found:
+            raise NotFound(f"no recognizer has a digest that starts with {prefix}")
+        if len({version.digest for version in found}) > 1:
+            raise BadRequest(f"{DIGEST}{prefix} means several artifacts; give more of it")
+        return found[-1]
 
 
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be flushed, and need not be
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _newest(name: str) -> Executable:
+    return select(versions).where(versions.c.name == name).order_by(versions.c.version.desc()).limit(1)
+
+
+def _referred(name: str, wanted: str) -> Executable:
+    """The version that comes after the @: a number, an alias, or nothing for the newest."""
+    if not wanted:
+        return _newest(name)
+    number = int(wanted) if NUMBER.fullmatch(wanted) else _last_set(name, wanted, aliases.c.version)
+    return select(versions).where(versions.c.name == name, versions.c.version == number)
+
+
+def _last_set(name: str, alias: str, column: Column[int]) -> ScalarSelect[int]:
+    """A column of the row that says where an alias points."""
+    mine = aliases.c.name == name, aliases.c.alias == alias
+    return select(column).where(*mine).order_by(aliases.c.id.desc()).limit(1).scalar_subquery()
+
+
+def _pointing(connection: Connection, name: str) -> dict[str, Version]:
+    known = connection.execute(select(aliases.c.alias).where(aliases.c.name == name).distinct()).scalars().all()
+    return {alias: _version(connection.execute(_referred(name, alias)).one()) for alias in sorted(known)}
+
+
+def _remove(connection: Connection, name: str, number: int | None, force: bool) -> None:
+    """Forget one version of a name, or all; a name without versions goes too."""
+    held = [alias for alias, version in _pointing(connection, name).items() if number in (None, version.version)]
+    if held and not force:
+        raise Conflict(f"{', '.join(f'{name}@{alias}' for alias in held)} would point nowhere; move it first, or force the removal")
+    connection.execute(delete(aliases).where(aliases.c.name == name, aliases.c.alias.in_(held)))
+    if number is not None:
+        connection.execute(delete(versions).where(versions.c.name == name, versions.c.version == number))
+    if number is None or connection.execute(_newest(name)).first() is None:
+        connection.execute(delete(recognizers).where(recognizers.c.name == name))
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(**row._mapping)

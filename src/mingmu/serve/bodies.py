@@ -20,6 +20,7 @@ from mingmu.settings import Settings
 
 BODIES_IN_MEMORY = 8  # largest bodies that all requests together may hold
 MAX_TOP = 1000
+MAX_JSON_VALUES = 10_000
 
 Take = Callable[[int], None]
 
@@ -144,6 +145,7 @@ def images_in(body: bytes, content_type: str, max_images: int) -> Wanted:
 
 
 def _images_in_json(body: bytes, max_images: int) -> Wanted:
+    check_json(body, MAX_JSON_VALUES)
     try:
         wanted = ImagesJson.model_validate_json(body)
     except ValidationError as error:
@@ -157,6 +159,16 @@ def _images_in_json(body: bytes, max_images: int) -> Wanted:
 
 def _source(index: int, image: ImageJson) -> Source:
     return from_base64(image.base64, f"images.{index}.base64") if image.base64 is not None else Url(image.url or "")
+
+
+def check_json(body: bytes, most: int) -> None:
+    """Raise BadRequest if JSON may hold more values than `most`; to parse millions of them would hold up everyone else.
+
+    Each value but the first follows a comma or a bracket. Those within texts are counted too, which does no harm:
+    base64 has none.
+    """
+    if sum(body.count(mark) for mark in b"[{,") > most:
+        raise BadRequest(f"JSON: more than {most} values; large tensors are sent as binary data")
 
 
 def from_base64(text: str, where: str) -> bytes:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
@@ -224,17 +221,6 @@ ROUTES: dict[tuple[str, str], tuple[str, list[dict[str, Any]], dict[str, Any] | 
 }  # fmt: skip
 
 
-def of(method: str, path: str, endpoint: Callable[..., Any]) -> dict[str, Any]:
-    """What FastAPI is told about a route."""
-    tag, parameters, body, content, statuses = ROUTES[method, path]
-    extra: dict[str, Any] = {"parameters": parameters} | ({"requestBody": body} if body else {})
-    extra["responses"] = {"200": {"description": "The answer.", "content": content}} | {
-        str(status): _failure(path, status) for status in sorted(statuses)
-    }
-    words = inspect.getdoc(endpoint) or ""
-    return {"tags": [tag], "summary": words.splitlines()[0].rstrip("."), "description": words, "openapi_extra": extra}
-
-
 def _failure(path: str, status: int) -> dict[str, Any]:
     kinds = [name for name, kind in KINDS.items() if kind.status == status]
     description = " ".join(f"`{name}`: {KINDS[name].meaning}" for name in kinds)
@@ -247,11 +233,23 @@ def _failure(path: str, status: int) -> dict[str, Any]:
     return {"description": description, "content": content} | ({"headers": headers} if headers else {})
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of the service."""
-    if app.openapi_schema is None:
-        made = get_openapi(title=TITLE, version=version("mingmu"), description=ABOUT, routes=app.routes)
-        _, definitions = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF + "{model}")
-        made.setdefault("components", {})["schemas"] = definitions["$defs"]
-        app.openapi_schema = made
-    return app.openapi_schema
+def document(words: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """The OpenAPI document of the service; `words` are the docstrings of its routes, by method and path."""
+    paths: dict[str, Any] = {}
+    for (method, path), said in words.items():
+        paths.setdefault(path, {})[method.lower()] = _operation(method, path, said)
+    _, definitions = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF + "{model}")
+    info = {
+        "title": TITLE,
+        "version": version("mingmu"),
+        "description": ABOUT,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    }
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": definitions["$defs"]}}
+
+
+def _operation(method: str, path: str, said: str) -> dict[str, Any]:
+    tag, parameters, body, content, statuses = ROUTES[method, path]
+    responses = {"200": {"description": "The answer.", "content": content}} | {str(status): _failure(path, status) for status in statuses}
+    operation = {"tags": [tag], "summary": said.partition("\n")[0].rstrip("."), "description": said, "parameters": parameters}
+    return operation | ({"requestBody": body} if body else {}) | {"responses": responses}

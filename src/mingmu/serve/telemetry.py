@@ -72,7 +72,8 @@ class Telemetry:
             "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
         )
         self._images = Counter("mingmu_images", "Images; kind is empty for answers.", ["recognizer", "kind"], registry=self.registry)
-        self._seconds = Histogram("mingmu_stage_seconds", "Time by stage.", ["stage"], registry=self.registry, buckets=SECONDS)
+        seconds = Histogram("mingmu_stage_seconds", "Time by stage.", ["stage"], registry=self.registry, buckets=SECONDS)
+        self._stages = {name: seconds.labels(name) for name in ("decode", "queue", "network", "total")}
         self._batch = Histogram("mingmu_batch_images", "Images that ran together, by image.", registry=self.registry, buckets=BATCHES)
         queue = Gauge("mingmu_queue_images", "Images that wait for a network.", registry=self.registry)
         queue.set_function(waiting)
@@ -83,7 +84,7 @@ class Telemetry:
         self._batch.observe(seen.batch)
         for name, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
             visit.stage(name, seconds)
-            self._seconds.labels(name).observe(seconds)
+            self._stages[name].observe(seconds)
 
     def failed(self, visit: Visit, kind: str) -> None:
         """Count one image that has an error of its own."""
@@ -94,7 +95,7 @@ class Telemetry:
         stages = visit.milliseconds()
         self._requests.labels(visit.recognizer, str(visit.status), visit.kind).inc()
         if visit.images:
-            self._seconds.labels("total").observe(stages["total"] / 1e3)
+            self._stages["total"].observe(stages["total"] / 1e3)
         log.info(
             "request",
             extra={

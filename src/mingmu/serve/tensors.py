@@ -10,17 +10,17 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from mingmu.core.errors import BadRequest
-from mingmu.serve.bodies import from_base64
+from mingmu.serve.bodies import check_json, from_base64
 
-MAX_JSON_PIXELS = 2**22  # values; a large tensor in JSON would hold up everyone else while it is parsed
+MAX_JSON_VALUES = 2**20  # seven pictures of 224x224 pixels
 
 
 class TensorJson(BaseModel):
@@ -30,7 +30,7 @@ class TensorJson(BaseModel):
 
     name: str
     datatype: str
-    shape: list[int] = Field(min_length=1, max_length=8)
+    shape: Annotated[list[int], FailFast(), Field(min_length=1, max_length=8)]
     parameters: dict[str, Any] = {}
     data: Any = None
 
@@ -51,8 +51,8 @@ class InferJson(BaseModel):
 
     id: str = ""
     parameters: dict[str, Any] = {}
-    inputs: list[TensorJson] = Field(min_length=1)
-    outputs: list[RequestedJson] = []
+    inputs: Annotated[list[TensorJson], FailFast(), Field(min_length=1, max_length=8)]
+    outputs: Annotated[list[RequestedJson], FailFast(), Field(max_length=8)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,10 @@ def read_request(body: bytes, header_length: str | None) -> Request:
         if not header_length.isdecimal() or int(header_length) > len(body):
             raise BadRequest(f"Inference-Header-Content-Length is {header_length[:20]!r}; the body has {len(body)} bytes")
         end = int(header_length)
+    json = body[:end]
+    check_json(json, MAX_JSON_VALUES + MAX_JSON_VALUES // 2)  # nested tensors have a bracket for every pixel
     try:
-        parsed = InferJson.model_validate(orjson.loads(memoryview(body)[:end]))
+        parsed = InferJson.model_validate(orjson.loads(json))
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"JSON: {error}") from None
     except ValidationError as error:
@@ -141,8 +143,6 @@ def read_pixels(tensor: TensorJson, raw: bytes | None, size: tuple[int, int], ma
 
 
 def _values(tensor: TensorJson) -> NDArray[np.uint8]:
-    if math.prod(tensor.shape) > MAX_JSON_PIXELS:
-        raise BadRequest(f"input {tensor.name!r} has more than {MAX_JSON_PIXELS} values; send them as binary data")
     try:
         values = np.array(tensor.data)
     except ValueError:

@@ -1,0 +1,106 @@
+"""How long teaching takes: `python bench/teach.py [--quick] [--data-dir DIR]` (needs `../shared/data/sign-digits`).
+
+Seconds by stage for the whole set and for 500 of its photos, from an empty cache; again with ten photos more; and the ratio to
+the floor: one look at every photo through the view that was chosen, at the speed of this process, cache and all choices left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from mingmu import verbs
+from mingmu.core.cpus import cpu_count
+from mingmu.core.manifest import digest_of
+from mingmu.core.pixels import PixelSpec
+from mingmu.core.recognizer import Network
+from mingmu.data.dataset import Dataset, Example
+from mingmu.settings import Settings
+from mingmu.teach.cache import FeatureCache
+from mingmu.teach.features import BATCH, Extractor
+from mingmu.teach.teach import teach
+
+SIGNS = Path(__file__).resolve().parents[1] / "../shared/data/sign-digits"
+
+
+class Photos:
+    """The photos of sign-digits, in memory by SHA-256."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, bytes] = {}
+        files = sorted(path for path in SIGNS.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+        self.images = [self.put(path.read_bytes()) for path in files]
+        self.labels = [path.parent.name for path in files]
+
+    def put(self, data: bytes) -> str:
+        sha256 = digest_of(data)
+        self._images[sha256] = data
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        return self._images[sha256]
+
+
+def floor(network: Network, photos: Photos, chosen: Sequence[int], pixels: PixelSpec, outputs: tuple[str, ...]) -> float:
+    """Seconds for one look at these photos."""
+
+    def look(start: int) -> None:
+        images = [photos.images[i] for i in chosen[start : start + BATCH]]
+        network.runtime(np.stack([pixels.frame(photos.get(image)).pixels for image in images]), outputs)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        list(pool.map(look, range(0, len(chosen), BATCH)))
+    return time.perf_counter() - began
+
+
+def run(network: Network, photos: Photos, count: int, folder: Path) -> None:
+    """Teach `count` photos, then ten more, and print the seconds."""
+    outputs = tuple(name for name in network.runtime.outputs if name.startswith("features"))
+    extract = Extractor(network, photos, outputs, FeatureCache(folder))
+    order = np.random.default_rng(0).permutation(len(photos.images))
+    dataset = Dataset.of(Example(photos.images[i], (photos.labels[i],), f"{i:06}") for i in order[: count - 10])
+    stages: dict[str, float] = {}  # when each began
+    began = time.perf_counter()
+
+    def note(step: str, _share: float) -> None:
+        stages.setdefault(step, time.perf_counter())
+
+    taught = teach(dataset, network, extract, progress=note)
+    ended = time.perf_counter()
+    more = Dataset.of(Example(photos.images[i], (photos.labels[i],), f"{i:06}") for i in order[:count])
+    teach(more, network, extract)
+    again = time.perf_counter() - ended
+    least = floor(network, photos, order[: count - 10].tolist(), taught.pixels, outputs)
+    starts = [began, *list(stages.values())[1:], ended]
+    spent = ", ".join(f"{step} {after - before:.1f}" for step, before, after in zip(stages, starts, starts[1:], strict=False))
+    ratio = (ended - began) / least
+    print(f"{count - 10:5} photos: {ended - began:5.1f} s ({spent}); floor {least:.1f} s, ratio {ratio:.2f}; ten more: {again:.1f} s")
+    print(f"      {taught.record['head']}; {taught.record['view']}")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="500 photos only")
+    options.add_argument("--data-dir", type=Path)
+    given = options.parse_args()
+    photos = Photos()
+    if not photos.images:
+        sys.exit("../shared/data/sign-digits is not there")
+    with tempfile.TemporaryDirectory() as scratch:
+        network = verbs.open_recognizer(Settings(data_dir=given.data_dir or Path(scratch)), "general").recognizer.network
+        print(f"{cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; seconds by stage, the first one includes reading the sample")
+        for count in (510,) if given.quick else (510, len(photos.images)):
+            run(network, photos, count, Path(scratch) / f"features-{count}")
+
+
+if __name__ == "__main__":
+    main()

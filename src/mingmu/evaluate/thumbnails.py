@@ -1,0 +1,58 @@
+"""Small pictures of what a recognizer saw, and of where it looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mingmu.core.errors import MingmuError
+from mingmu.core.pixels import PixelSpec, encode_png
+from mingmu.core.recognizer import MAP, Recognizer
+from mingmu.data.dataset import Blobs
+from mingmu.evaluate.measure import Mistake
+from mingmu.tasks.saliency import overlay
+
+SIDE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """PNG files; the second only where the recognizer can be explained."""
+
+    seen: bytes
+    saliency: bytes | None
+
+
+def thumbnails(mistakes: Iterable[Mistake], recognizer: Recognizer, blobs: Blobs) -> dict[str, Thumbnail]:
+    """A thumbnail for each mistake, by the image's SHA-256; images that are gone by now get none."""
+    drawn = {}
+    for mistake in mistakes:
+        try:
+            drawn[mistake.image] = thumbnail(blobs.get(mistake.image), recognizer, mistake.said)
+        except MingmuError:
+            continue  # the mistake is still listed, without its picture
+    return drawn
+
+
+def thumbnail(image: bytes, recognizer: Recognizer, said: str) -> Thumbnail:
+    """What the recognizer saw of an image, at most 128 pixels a side, and what in it spoke for the label it said."""
+    spec = small(recognizer.manifest.pixels)
+    pixels = spec.frame(image, recognizer.limits).pixels
+    return Thumbnail(encode_png(pixels), _saliency(image, pixels, recognizer, said))
+
+
+def small(spec: PixelSpec, side: int = SIDE) -> PixelSpec:
+    """The same view of an image with `side` pixels on the longer side."""
+    scale = side / max(spec.size)
+    width, height = (max(1, round(length * scale)) for length in spec.size)
+    return spec.model_copy(update={"size": (width, height)})
+
+
+def _saliency(image: bytes, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], recognizer: Recognizer, said: str) -> bytes | None:
+    if not recognizer.explainable or said not in recognizer.manifest.labels:
+        return None
+    frame = recognizer.frame(image)
+    feature_map = recognizer.network.runtime(frame.pixels[None], (MAP,))[MAP][0]
+    return encode_png(overlay(pixels, recognizer.activation(feature_map, recognizer.manifest.labels.index(said))))

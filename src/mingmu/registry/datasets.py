@@ -1,0 +1,121 @@
+"""Datasets by name and version. What a version holds is a blob: one JSON object a line, whose `image` is the blob of a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select
+
+from mingmu.core.errors import BadRequest, Conflict
+from mingmu.registry.blobs import SHA256, Blobs
+from mingmu.registry.index import Index, dataset_versions, datasets, next_number, now
+from mingmu.registry.naming import check_name, unknown_name, unknown_version
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """One version of a dataset: its content's digest, and the blob with its examples."""
+
+    name: str
+    version: int
+    digest: str
+    examples: str  # SHA-256 of JSON lines
+    parent: str | None  # digest of the dataset this one was made from
+    created: str  # ISO 8601, UTC
+
+
+class Datasets:
+    """The datasets of a store."""
+
+    def __init__(self, index: Index, blobs: Blobs) -> None:
+        self._index = index
+        self._blobs = blobs
+
+    def add(self, name: str, digest: str, examples: bytes, parent: str | None = None) -> DatasetVersion:
+        """Make a dataset the newest version of a name. The same digest again changes nothing.
+
+        `examples` is JSON lines, each an object whose `image` is the SHA-256 of a blob put before; what else they say is not looked at.
+        Raises BadRequest for anything else, and Conflict where `parent`, whose blobs it may share, has been removed.
+        """
+        check_name(name)
+        for _ in images_of(examples):
+            pass  # every line is looked at
+        blob = self._blobs.put(examples)
+        with self._index.writing("datasets") as connection:
+            query = select(dataset_versions).where(dataset_versions.c.name == name).order_by(dataset_versions.c.version.desc())
+            newest = connection.execute(query.limit(1)).first()
+            if newest and newest.digest == digest:
+                connection.rollback()
+                return _version(newest)
+            known = select(dataset_versions.c.name).where(dataset_versions.c.digest == parent).limit(1)
+            if parent is not None and connection.execute(known).first() is None:
+                raise Conflict(f"the dataset {parent[:12]}… that {name} was made from is no longer here")
+            new = DatasetVersion(name, next_number(connection, datasets, name), digest, blob, parent, now())
+            connection.execute(insert(dataset_versions).values(asdict(new)))
+            return new
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        with self._index.reading() as connection:
+            return sorted(connection.execute(select(datasets.c.name)).scalars())
+
+    def versions(self, name: str) -> list[DatasetVersion]:
+        """All versions of a name, the newest last; raises NotFound."""
+        check_name(name)
+        query = select(dataset_versions).where(dataset_versions.c.name == name).order_by(dataset_versions.c.version)
+        with self._index.reading() as connection:
+            found = [_version(row) for row in connection.execute(query)]
+        if not found:
+            raise unknown_name("dataset", name, self.names())
+        return found
+
+    def resolve(self, reference: str) -> DatasetVersion:
+        """The version that `name` (its newest) or `name@3` means; raises NotFound."""
+        name, _, wanted = reference.partition("@")
+        found = self.versions(name)
+        if not wanted:
+            return found[-1]
+        for version in found:
+            if str(version.version) == wanted:
+                return version
+        raise unknown_version(name, wanted, [version.version for version in found])
+
+    def with_digest(self, digest: str) -> list[DatasetVersion]:
+        """Every version that has this content."""
+        query = select(dataset_versions).where(dataset_versions.c.digest == digest).order_by(dataset_versions.c.created)
+        with self._index.reading() as connection:
+            return [_version(row) for row in connection.execute(query)]
+
+    def examples(self, version: DatasetVersion) -> bytes:
+        """The JSON lines that were added."""
+        return self._blobs.get(version.examples)
+
+    def remove(self, reference: str) -> None:
+        """Forget `name`, or its version `name@3`; gc then frees the blobs that nothing else needs. Raises NotFound."""
+        found = self.resolve(reference)
+        _, _, wanted = reference.partition("@")
+        with self._index.writing("datasets") as connection:
+            mine = dataset_versions.c.name == found.name
+            if wanted:
+                connection.execute(delete(dataset_versions).where(mine, dataset_versions.c.version == found.version))
+            if not wanted or connection.execute(select(dataset_versions).where(mine)).first() is None:
+                connection.execute(delete(datasets).where(datasets.c.name == found.name))
+
+
+def images_of(examples: bytes) -> Iterator[str]:
+    """The blob of every picture that JSON lines name; raises BadRequest at a line that names none."""
+    for number, line in enumerate(examples.splitlines(), start=1):
+        try:
+            image = json.loads(line)["image"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadRequest(f"line {number} of the examples is no JSON object with an `image`: {error!r}") from error
+        if not isinstance(image, str) or not SHA256.fullmatch(image):
+            raise BadRequest(f"line {number} of the examples: {image!r} is no SHA-256")
+        yield image
+
+
+def _version(row: Row[Any]) -> DatasetVersion:
+    return DatasetVersion(**row._mapping)

@@ -1,0 +1,220 @@
+"""The index: names, versions, aliases, datasets, reports and lineage. SQLite in the data folder, or PostgreSQL by URL.
+
+Its schema is migrated when it is opened. Writers take turns; readers never wait.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, update
+
+from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
+
+SCHEMA = "0001"  # the newest revision under migrations/versions
+BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
+MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
+
+Counter = Literal["recognizers", "datasets"]
+
+metadata = sa.MetaData()
+counters = sa.Table(  # one row for each Counter, which every writer raises first: it queues the writers, and tells readers of the change
+    "counters",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+recognizers = sa.Table(
+    "recognizers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("newest", sa.Integer, nullable=False),  # the highest number ever given: none is given twice
+)
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("name", sa.ForeignKey("recognizers.name", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Index("versions_by_digest", "digest"),
+)
+aliases = sa.Table(  # what each alias pointed to, one row for each time it was set; the last row counts
+    "aliases",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("alias", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["name", "version"], ["versions.name", "versions.version"], ondelete="CASCADE"),
+    sa.Index("aliases_by_name", "name", "alias", "id"),
+)
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("newest", sa.Integer, nullable=False),
+)
+dataset_versions = sa.Table(
+    "dataset_versions",
+    metadata,
+    sa.Column("name", sa.ForeignKey("datasets.name", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("examples", sa.Text, nullable=False),  # a blob: JSON lines
+    sa.Column("parent", sa.Text),  # the digest of the dataset that this one was made from
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Index("dataset_versions_by_digest", "digest"),
+)
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),  # what was measured …
+    sa.Column("dataset", sa.Text, nullable=False),  # … on which dataset
+    sa.Column("blob", sa.Text, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Index("reports_by_digest", "digest"),
+)
+lineage = sa.Table(
+    "lineage",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+)
+
+
+class Index:
+    """One database. Several processes may use it at once; threads may share one Index."""
+
+    def __init__(self, url: URL, lock: AbstractContextManager[None]) -> None:
+        """Open a database and bring its schema up to date; `lock` keeps other processes of this machine from doing so too.
+
+        Raises Overloaded where it cannot be reached, Conflict where a newer Mingmu wrote it.
+        """
+        self._engine = _engine(url)
+        weakref.finalize(self, self._engine.dispose)
+        with _explained(url):
+            if _schema(self._engine) != SCHEMA:
+                with lock:
+                    _migrate(self._engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the index, whatever others write meanwhile."""
+        with _explained(self._engine.url), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self, *counted: Counter) -> Iterator[Connection]:
+        """A connection whose changes all come about when the block ends, or none; other writers of the same kind wait.
+
+        `connection.rollback()` in the block says that nothing changed after all.
+        """
+        with _explained(self._engine.url), self._engine.connect() as connection:
+            connection.execute(update(counters).where(counters.c.name.in_(counted)).values(value=counters.c.value + 1))
+            yield connection
+            connection.commit()
+
+    def revision(self, counter: Counter) -> int:
+        """A number that changes whenever somebody writes."""
+        with self.reading() as connection:
+            return int(connection.execute(select(counters.c.value).where(counters.c.name == counter)).scalar_one())
+
+
+def sqlite_url(file: Path) -> URL:
+    """The URL of an SQLite file."""
+    return URL.create("sqlite+pysqlite", database=str(file))
+
+
+def postgres_url(url: str) -> URL:
+    """The URL of a PostgreSQL database with our driver; raises BadSettings."""
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise BadSettings(f"database_url: {error}") from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise BadSettings(f"database_url: {parsed.drivername} is not supported; it is postgresql://user:password@host/database, or none")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def next_number(connection: Connection, names: sa.Table, name: str) -> int:
+    """A version number for `name` that was never given before."""
+    newest = connection.execute(select(names.c.newest).where(names.c.name == name)).scalar()
+    if newest is None:
+        connection.execute(insert(names).values(name=name, newest=1))
+        return 1
+    connection.execute(update(names).where(names.c.name == name).values(newest=newest + 1))
+    return int(newest) + 1
+
+
+def now() -> str:
+    """ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("PostgreSQL needs its driver: pip install 'mingmu[postgres]'") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # Python's driver would begin transactions too late to cover reads and schema changes
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
+
+
+def _schema(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    if engine.dialect.name == "sqlite":
+        raw = engine.raw_connection()
+        raw.cursor().execute("PRAGMA journal_mode = WAL")  # the file keeps it; not possible inside a transaction
+        raw.close()
+    config = Config()
+    config.set_main_option("script_location", "mingmu.registry:migrations")
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Conflict(f"the index was written by a newer Mingmu; this one knows schema {SCHEMA}: {error}") from error
+
+
+@contextmanager
+def _explained(url: URL) -> Iterator[None]:
+    """Turn what a database driver raises into our errors."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        raise Overloaded(f"the index {url} does not answer: {error.orig}") from error
+    except exc.DatabaseError as error:
+        raise BadArtifact(f"the index {url} is damaged, or is no index of Mingmu: {error.orig}") from error

@@ -1,0 +1,1 @@
+"""How an older index becomes a newer one. Revisions are written by hand and never changed once released."""

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mingmu.core.errors import Conflict
+from mingmu.evaluate.compare import compare
+from mingmu.evaluate.predictions import Predictions
+from tests.evaluate.made import predictions
+
+
+def right_on(right: list[bool], groups: list[str] | None = None) -> Predictions:
+    return predictions([0] * len(right), np.array([[0.9, 0.1] if good else [0.1, 0.9] for good in right]), groups=groups)
+
+
+def test_a_clear_gain_is_told_with_its_size() -> None:
+    found = compare(right_on([True] * 60 + [False] * 40), right_on([True] * 85 + [False] * 15))
+    assert (found.only_a, found.only_b, found.better) == (0, 25, "B")
+    assert found.difference.value == pytest.approx(0.25)
+    assert found.p == pytest.approx(2 * 0.5**25)
+    assert found.verdict.startswith("B is better, by 25.0 points (95 % interval")
+
+
+def test_turning_the_two_round_turns_the_verdict_round() -> None:
+    found = compare(right_on([True] * 85 + [False] * 15), right_on([True] * 60 + [False] * 40))
+    assert found.better == "A"
+    assert found.verdict.startswith("A is better, by 25.0 points")
+
+
+def test_a_small_gain_on_few_photos_is_not_called_one() -> None:
+    found = compare(right_on([True] * 30 + [False] * 20), right_on([True] * 34 + [False] * 16))
+    assert found.better is None
+    assert found.verdict == "no difference can be shown with 50 photos (a difference under about 13.7 points would not be visible)"
+
+
+def test_equal_recognizers_have_an_interval_around_nothing() -> None:
+    found = compare(right_on([True, False] * 20), right_on([True, False] * 20))
+    assert (found.p, found.difference.value, found.better) == (1.0, 0.0, None)
+
+
+def test_gains_that_all_come_from_one_group_are_no_proof() -> None:
+    groups = ["one patient"] * 12 + [f"patient {i}" for i in range(28)]
+    found = compare(right_on([False] * 12 + [True] * 28, groups), right_on([True] * 40, groups))
+    assert found.p < 0.05
+    assert found.better is None
+
+
+def test_only_photos_that_both_could_look_at_are_paired() -> None:
+    a, b = right_on([True] * 10), right_on([True] * 10)
+    shorter = replace(b, examples=b.examples[:8], scores=b.scores[:8], truth=b.truth[:8])
+    found = compare(a, shorter)
+    assert (found.examples, found.left_out) == (8, 2)
+
+
+def test_recognizers_measured_on_other_photos_cannot_be_compared() -> None:
+    a = right_on([True] * 4)
+    with pytest.raises(Conflict, match="not measured on the same photos"):
+        compare(a, replace(a, examples=tuple(replace(example, name="x" + example.name) for example in a.examples)))
+    with pytest.raises(Conflict, match="different labels"):
+        compare(a, replace(a, examples=tuple(replace(example, labels=("b",)) for example in a.examples)))
