@@ -68,8 +68,8 @@ def ceiling(recognizer: Recognizer, images: list[bytes], seconds: float, *, thre
     def work(number: int) -> None:
         while time.perf_counter() < stop:
             frames = [recognizer.frame(images[(counts[number] + i) % len(images)]) for i in range(batch)]
-            for scores in recognizer.scores(frames):
-                recognizer.interpret(scores)
+            for reading in recognizer.readings_from(recognizer.outputs(frames)):
+                recognizer.interpret(reading)
             counts[number] += batch
 
     start = time.perf_counter()

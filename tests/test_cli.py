@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mingmu.cli import main
 from mingmu.registry.store import Store
 from tests import tiny
+from tests.registry.variants import another
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,9 @@ def test_list_names_what_is_here_and_what_can_be_had(run: Run, data_dir: Path) -
 
 
 def test_list_reports_a_damaged_recognizer_and_shows_the_others(run: Run, data_dir: Path) -> None:
-    (data_dir / "recognizers" / "broken.json").write_text("{}")
+    store = Store(data_dir)
+    digest = store.publish("broken", another(store, 2).digest).digest
+    (store.artifacts / digest / "manifest.json").write_bytes(b"{}")
     done = run("list")
     assert done.out.startswith("tiny\t")
     assert done.err.startswith("error: broken: ")

@@ -282,7 +282,8 @@ def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:
 
 
 def _labels(row: dict[str, Any]) -> Labels:
-    return Labels(tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"]))
+    labels = tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"])
+    return Labels(labels, row.get("abstain", False))
 
 
 def _error(problem: Mapping[str, Any], retry_after: str = "") -> MingmuError:

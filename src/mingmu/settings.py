@@ -53,6 +53,10 @@ class Settings(BaseModel):
     drain_timeout: float = Field(default=20.0, gt=0, description="Seconds that requests in flight get to finish when the service stops.")
     reload_interval: float = Field(default=1.0, gt=0, description="Seconds between looks at the data folder for new recognizers.")
 
+    max_upload_bytes: int = Field(default=4 * 2**30, gt=0, description="Largest archive that may be uploaded as a dataset, in bytes.")
+    max_jobs: int = Field(default=100, gt=0, description="Most jobs (teaching, reading datasets) that may wait; the next is refused (429).")
+    job_workers: int = Field(default=1, ge=0, description="Jobs that run beside the service at a time, in processes of their own; 0: none.")
+
     fetch_urls: bool = Field(default=False, description="Whether requests may name images by URL.")
     fetch_timeout: float = Field(default=10.0, gt=0, description="Seconds in which an image named by URL must have arrived.")
     fetch_redirects: int = Field(default=3, ge=0, description="Most redirects followed for an image named by URL.")

@@ -15,7 +15,7 @@ from mingmu.registry.garbage import collect
 from mingmu.registry.store import Store
 from tests.registry.variants import another
 
-ROUNDS = 15
+ROUNDS = 20
 Acknowledged = tuple[str, ...]
 
 
@@ -25,7 +25,7 @@ Acknowledged = tuple[str, ...]
 def test_processes_killed_at_any_moment_lose_nothing_acknowledged_and_leave_nothing_half_done(data_dir: Path) -> None:
     acknowledged: list[Acknowledged] = []
     for turn in range(ROUNDS):
-        acknowledged += run_and_kill(data_dir, turn, random.Random(turn).uniform(0.02, 0.35))
+        acknowledged += run_and_kill(data_dir, turn, random.Random(turn).uniform(0.01, 0.15))
         check_all(Store(data_dir))
     store = Store(data_dir)
     for kind, *what in acknowledged:
@@ -73,7 +73,7 @@ def work(data_dir: Path, worker: int, connection: Connection) -> None:
         connection.send(("version", version.name, str(version.version), digest))
         store.set_alias(version.name, f"at-{worker}-{step}", version.version)
         connection.send(("alias", f"{version.name}@at-{worker}-{step}", str(version.version)))
-        image = store.blobs.put(f"{worker} {step}".encode() * 1000)
+        image = store.blobs.put(f"{worker} {step}".encode() * 100_000)
         connection.send(("blob", image))
         store.datasets.add(name, digest, b'{"image": "%s"}\n' % image.encode())
         connection.send(("dataset", name, digest, image))

@@ -30,7 +30,7 @@ def top(scores: np.ndarray) -> str:
 
 async def test_an_image_is_seen(host: Host, red_png: bytes) -> None:
     seen = await host.see(await host.served("tiny"), red_png)
-    assert top(seen.scores) == "red"
+    assert top(seen.reading.scores) == "red"
     assert seen.feature_map is None
 
 
@@ -38,7 +38,7 @@ async def test_pixels_give_the_scores_of_their_image(host: Host, red_png: bytes)
     served = await host.served("tiny")
     seen = await host.see(served, red_png)
     again = await host.see_pixels(served, seen.frame.pixels)
-    np.testing.assert_array_equal(again.scores, seen.scores)
+    np.testing.assert_array_equal(again.reading.scores, seen.reading.scores)
 
 
 async def test_recognizers_of_one_backbone_share_batches_and_keep_their_own_labels(host: Host, data_dir: Path, red_png: bytes) -> None:
@@ -50,9 +50,9 @@ async def test_recognizers_of_one_backbone_share_batches_and_keep_their_own_labe
     assert one.recognizer.network is two.recognizer.network
     seen = await asyncio.gather(*(host.see(served, red_png) for served in (one, two) * 20))
     assert max(s.batch for s in seen) > 1
-    solo = (await host.see(one, red_png)).scores
+    solo = (await host.see(one, red_png)).reading.scores
     for each in seen:
-        np.testing.assert_allclose(each.scores, solo, atol=1e-6)
+        np.testing.assert_allclose(each.reading.scores, solo, atol=1e-6)
 
 
 async def test_a_bad_image_fails_alone(host: Host, red_png: bytes) -> None:
@@ -94,7 +94,7 @@ async def test_a_new_version_is_swapped_in_while_requests_run(host: Host, data_d
             await host.see(await host.served("tiny"), red_png)
     assert (await host.served("tiny")).recognizer.manifest.labels == ("r", "g", "b")
     assert (await host.served("tiny@1")).recognizer.manifest.labels == tiny.LABELS
-    assert all(top(seen.scores) == "red" for seen in await asyncio.gather(*requests))
+    assert all(top(seen.reading.scores) == "red" for seen in await asyncio.gather(*requests))
 
 
 async def test_a_new_version_that_does_not_prove_itself_leaves_the_old_one_in_place(host: Host, data_dir: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 import httpx
 import pytest
 
-from mingmu.serve.telemetry import JsonFormatter
+from mingmu.core.logs import JsonFormatter
 from tests.serve.conftest import RECOGNIZE
 
 

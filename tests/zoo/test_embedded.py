@@ -14,7 +14,7 @@ from mingmu.zoo import efficientnet_lite
 from mingmu.zoo.catalog import Package, entry
 from mingmu.zoo.embedded import seal_embedded
 
-GENERAL = "f0988908f52ad2cac867d461056b3b7311b54aee5f63493288a0871a8ebeb316"
+GENERAL = "4711d0f3f85a3c1ad116e61c35510f4a58563be666631296db2dc863cce2b228"
 
 
 def seal(store: Store, name: str = "general") -> Recognizer:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from mingmu.cli import teaching, upkeep
+from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import MingmuError
 
 if TYPE_CHECKING:
     from mingmu.core.pixels import PixelSpec
-    from mingmu.registry.store import Store
-    from mingmu.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,32 +54,10 @@ def root(
     """Image recognition on this machine: a photo in, a proven answer out."""
 
 
-def _data_dir(context: typer.Context, given: Path | None) -> Path | None:
-    return given or context.find_root().params.get("data_dir")
-
-
-def _complete_name(incomplete: str) -> list[str]:
-    from mingmu import verbs
-
-    store = _store(None)
-    names = {*store.names(), *(entry.name for entry in verbs.available(store))}
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", callback=_data_dir, help="Folder that holds recognizers; overrides MINGMU_DATA_DIR.", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A recognizer, or one version of it, as in flowers@3.", autocompletion=_complete_name)
-]
-
-
 @app.command(epilog="Example: `mingmu recognize photos/ 'more/*.png' --top 3`")
 def recognize(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Files, folders, quoted glob patterns, or - for standard input.")],
-    recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=_complete_name)] = "general",
+    recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=complete_name)] = "general",
     top: Annotated[int, typer.Option(min=1, help="How many labels to give, the surest first.")] = 5,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -91,7 +69,7 @@ def recognize(
     from mingmu import verbs
     from mingmu.cli import render
 
-    settings = _settings(data_dir)
+    settings = load_settings(data_dir)
     with render.progress() as report:
         opened = verbs.open_recognizer(settings, recognizer, report)
     answers = verbs.recognize(opened.recognizer, verbs.image_sources(images), top=top, threads=settings.threads)
@@ -121,13 +99,15 @@ def serve(
     """Answer over HTTP until Ctrl-C. The other settings are environment variables: see docs/settings.md."""
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.jobs.crew import crew
     from mingmu.registry.store import Store
     from mingmu.serve.server import run
 
-    settings = _settings(data_dir, host=host, port=port)
+    settings = load_settings(data_dir, host=host, port=port)
     with render.progress() as report:
-        verbs.ensure(Store(settings.data_dir), "general", report)
-    run(settings)
+        verbs.ensure(Store.of(settings), "general", report)
+    with crew(settings):
+        run(settings)
 
 
 @app.command("list", epilog="Example: `mingmu list`")
@@ -136,7 +116,7 @@ def list_(as_json: Json = False, data_dir: DataDir = None) -> None:
     from mingmu import verbs
     from mingmu.cli import render
 
-    store = _store(data_dir)
+    store = open_store(data_dir)
     found, available = verbs.listing(store), verbs.available(store)
     if as_json:
         render.print_json(
@@ -153,7 +133,7 @@ def show(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     from mingmu.cli import render
 
     with render.progress() as report:
-        stored = verbs.show(_store(data_dir), name, report)
+        stored = verbs.show(open_store(data_dir), name, report)
     if as_json:
         render.print_json(render.row_json(stored.version.name, stored) | {"manifest": stored.artifact.manifest.model_dump(mode="json")})
     else:
@@ -167,7 +147,7 @@ def verify(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     from mingmu.cli import render
 
     with render.progress() as report:
-        verified = verbs.verify(_store(data_dir), name, report)
+        verified = verbs.verify(open_store(data_dir), name, report)
     version = verified.stored.version
     checked = {"files": verified.files, "probes": verified.probes, "runtime": verified.runtime}
     text = f"{render.label(version)} is proven: {verified.files} files, {verified.probes} probes, {verified.runtime}"
@@ -185,7 +165,7 @@ def pull(
     from mingmu.cli import render
 
     with render.progress() as report:
-        pulled = verbs.pull(_settings(data_dir), name, report)
+        pulled = verbs.pull(load_settings(data_dir), name, report)
     if pulled.version:
         return render.print_version(as_json, pulled.version, "is ready")
     text = f"{name} is here, its SHA-256 is right: {pulled.path}\nThis version of Mingmu does not serve its task ({pulled.entry.task}) yet."
@@ -225,7 +205,7 @@ def import_(
 
     graph = model.read_bytes()
     version = verbs.import_model(
-        _store(data_dir),
+        open_store(data_dir),
         graph,
         labels.read_text(encoding="utf-8"),
         name=name,
@@ -248,7 +228,7 @@ def export(
     from mingmu.cli import render
 
     with render.progress() as report:
-        stored = verbs.export(_store(data_dir), name, file, report)
+        stored = verbs.export(open_store(data_dir), name, file, report)
     size = file.stat().st_size
     text = f"{render.label(stored.version)} is in {file}, {render.megabytes(size)}"
     render.print_result(as_json, render.version_json(stored.version) | {"file": str(file), "bytes": size}, text)
@@ -265,19 +245,7 @@ def install(
     from mingmu import verbs
     from mingmu.cli import render
 
-    render.print_version(as_json, verbs.install(_store(data_dir), file, name), "is proven and ready")
-
-
-def _settings(data_dir: Path | None, **overrides: object) -> Settings:
-    from mingmu.settings import Settings
-
-    return Settings.load(os.environ, data_dir=data_dir, **overrides)
-
-
-def _store(data_dir: Path | None) -> Store:
-    from mingmu.registry.store import Store
-
-    return Store(_settings(data_dir).data_dir)
+    render.print_version(as_json, verbs.install(open_store(data_dir), file, name), "is proven and ready")
 
 
 def _floats(option: str, text: str) -> tuple[float, ...]:
@@ -301,3 +269,18 @@ def _pixels(size: str, **rest: Any) -> PixelSpec:
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['input']!r}: {first['msg']}", param_hint=f"--{first['loc'][0]}") from None
+
+
+_MORE: dict[Callable[..., None], str] = {
+    teaching.teach: "Example: `mingmu teach flowers/ --name flowers`",
+    teaching.evaluate: "Example: `mingmu evaluate flowers more-flowers/ --html report.html`",
+    teaching.compare: "Example: `mingmu compare flowers@1 flowers@2 more-flowers/`",
+    teaching.audit: "Example: `mingmu audit flowers/ --html audit.html`",
+    upkeep.versions: "Example: `mingmu versions flowers`",
+    upkeep.publish: "Example: `mingmu publish flowers@prod 2`",
+    upkeep.rollback: "Example: `mingmu rollback flowers@prod`",
+    upkeep.remove: "Example: `mingmu remove flowers@1`",
+    upkeep.gc: "Example: `mingmu gc`",
+}
+for _command, _example in _MORE.items():
+    app.command(epilog=_example)(_command)

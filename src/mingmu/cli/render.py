@@ -69,13 +69,13 @@ def print_answer(source: str, answer: Answer | MingmuError) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         for one in answer.labels:
-            print(source, one.label, f"{one.score:.4f}", sep="\t")
+            print(source, one.label, f"{one.score:.4f}", *(["abstain"] if answer.abstain else []), sep="\t")
         sys.stdout.flush()
         return
     grid = Table.grid(padding=(0, 2))
     for one in answer.labels:
         grid.add_row(f"  {one.score:6.1%}", Text("━" * max(1, round(BAR * one.score)), style="green"), Text(one.label))
-    console.print(Text(source, style="bold"))
+    console.print(Text(source, style="bold"), Text("not sure enough to say", style="yellow") if answer.abstain else "")
     console.print(grid)
 
 
@@ -141,7 +141,7 @@ def facts(stored: Stored) -> list[tuple[str, str]]:
 def answer_json(answer: Answer | MingmuError) -> dict[str, Any]:
     if isinstance(answer, MingmuError):
         return {"error": error_json(answer)}
-    return {"labels": [_label_json(one) for one in answer.labels]}
+    return {"labels": [_label_json(one) for one in answer.labels]} | ({"abstain": True} if answer.abstain else {})
 
 
 def _label_json(one: Label) -> dict[str, Any]:

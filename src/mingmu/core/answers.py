@@ -16,9 +16,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The answer of a classifier: the top classes, the surest first."""
+    """The answer of a classifier: the top classes, or those of a prediction set, the surest first."""
 
     labels: tuple[Label, ...]
+    abstain: bool = False  # too little confidence, or unlike anything the recognizer was taught
 
 
 Answer = Labels  # a tagged union once detect, embed and read join

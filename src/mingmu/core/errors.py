@@ -11,6 +11,7 @@
     - ForbiddenUrl                403  forbidden-url       URL images are off, or the address is not public
     - FetchFailed                 422  fetch-failed        the URL gave no image
     - NotExplainable              422  not-explainable     this recognizer keeps no feature map
+    - NoCoverage                  422  no-coverage         this recognizer can promise no coverage
     - Conflict                    409  conflict            what was asked for does not fit what is there
   - NotFound                      404  not-found
   - BadModel                      422  bad-model           an ONNX file that cannot be adopted
@@ -84,6 +85,11 @@ class FetchFailed(BadRequest):
 class NotExplainable(BadRequest):
     status = 422
     kind = "not-explainable"
+
+
+class NoCoverage(BadRequest):
+    status = 422
+    kind = "no-coverage"
 
 
 class Conflict(BadRequest):

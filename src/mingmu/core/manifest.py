@@ -1,6 +1,6 @@
 """The manifest: everything that makes a file of weights a recognizer.
 
-A manifest is canonical JSON (sorted keys, no spaces, UTF-8, one final newline): the same manifest
+A manifest is canonical JSON (sorted keys, no spaces, UTF-8, defaults left out, one final newline): the same manifest
 always gives the same bytes, so the SHA-256 of those bytes names the whole artifact.
 """
 
@@ -32,6 +32,8 @@ class HeadSpec(Strict):
     backbone: Digest
     features: tuple[str, ...] = ("features",)  # backbone outputs, concatenated in this order
     temperature: float = Field(default=1.0, gt=0)  # scores = softmax(logits / temperature)
+    least_confidence: float = Field(default=0.0, ge=0, le=1)  # a top score below this is no answer
+    least_likeness: float | None = Field(default=None, ge=-1, le=1)  # a photo less like the known ones is no answer; None: not looked at
 
 
 class Origin(Strict):
@@ -79,8 +81,9 @@ class Manifest(Strict):
         return self
 
     def to_json(self) -> bytes:
-        """The canonical bytes."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        """The canonical bytes. What is at its default is left out, so that a later Mingmu can add fields; defaults never change."""
+        stated = {"format": self.format, **self.model_dump(mode="json", exclude_defaults=True)}
+        text = json.dumps(stated, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode() + b"\n"
 
     @classmethod

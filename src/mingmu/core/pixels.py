@@ -154,6 +154,13 @@ def encode_png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
+def encode_jpeg(pixels: Pixels, quality: int = 80) -> bytes:
+    """A JPEG file of uint8 [H, W, 3] RGB pixels, a tenth of the PNG's size."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """How a stored image becomes upright: swap the axes, then mirror."""

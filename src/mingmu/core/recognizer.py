@@ -7,7 +7,7 @@ Evaluation, calibration, compression, the command line and the server all walk i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,15 +15,25 @@ from numpy.typing import NDArray
 
 from mingmu.core.answers import Answer
 from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, Probe
-from mingmu.core.errors import BadArtifact, BadModel, MingmuError, NotExplainable, Unproven
+from mingmu.core.doubt import Doubt, likeness, prediction_sets
+from mingmu.core.errors import BadArtifact, BadModel, MingmuError, NoCoverage, NotExplainable, Unproven
 from mingmu.core.manifest import HeadSpec, Manifest
 from mingmu.core.pixels import Frame, Limits, PixelSpec
 from mingmu.core.runtime import OnnxRuntime, Outputs, Runtime
 
 Scores = NDArray[np.float32]
 
+FEATURES = "features"
 MAP = "map"
 SCORES = "scores"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a recognizer read off one image."""
+
+    scores: Scores  # [C]
+    likeness: float | None  # to what it was taught, -1 to 1; None where the recognizer does not look at it
 
 
 class Task(Protocol):
@@ -49,6 +59,10 @@ class Network:
             return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
         except BadModel as error:
             raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
+
+    def width(self, output: str) -> int:
+        """How many values a pooled output has."""
+        return int(self.artifact.arrays(PROBES)[output].shape[1])
 
     def prove(self) -> None:
         """Replay the probes; raise Unproven if this machine answers otherwise.
@@ -78,6 +92,7 @@ class Head:
     spec: HeadSpec
     weight: NDArray[np.float32]  # [F, C]
     bias: NDArray[np.float32]  # [C]
+    doubt: Doubt | None = None
 
     @classmethod
     def open(cls, artifact: Artifact) -> Head:
@@ -91,13 +106,36 @@ class Head:
             raise BadArtifact(f"head {manifest.name}: weight [F, C] and bias [C] do not fit together")
         if len(manifest.labels) != len(bias):
             raise BadArtifact(f"head {manifest.name}: {len(manifest.labels)} labels for {len(bias)} scores")
-        return cls(manifest.head, weight.astype(np.float32, copy=False), bias.astype(np.float32, copy=False))
+        doubt = _doubt_of(arrays, weight.shape)
+        if doubt is None and manifest.head.least_likeness is not None:
+            raise BadArtifact(f"head {manifest.name} names a least likeness, but its arrays say nothing of what it knows")
+        return cls(manifest.head, weight.astype(np.float32, copy=False), bias.astype(np.float32, copy=False), doubt)
+
+    def features(self, outputs: Outputs) -> NDArray[np.float32]:
+        """What the head looks at, float32 [N, F]."""
+        features = [outputs[name] for name in self.spec.features]
+        return features[0] if len(features) == 1 else np.concatenate(features, axis=1)
 
     def scores(self, outputs: Outputs) -> Scores:
         """Softmax of the logits at the head's temperature: float32 [N, C] from features [N, F]."""
-        features = [outputs[name] for name in self.spec.features]
-        stacked = features[0] if len(features) == 1 else np.concatenate(features, axis=1)
-        return softmax((stacked @ self.weight + self.bias) / np.float32(self.spec.temperature))
+        return softmax((self.features(outputs) @ self.weight + self.bias) / np.float32(self.spec.temperature))
+
+    def likeness(self, outputs: Outputs) -> NDArray[np.float32] | None:
+        """How much each image looks like anything known, float32 [N]; None where that is not looked at."""
+        if self.doubt is None or self.spec.least_likeness is None:
+            return None
+        return likeness(self.features(outputs), self.doubt.middle, self.doubt.directions)
+
+
+def _doubt_of(arrays: Mapping[str, NDArray[np.generic]], shape: tuple[int, ...]) -> Doubt | None:
+    names = ("conformal", "middle", "directions")
+    if not any(name in arrays for name in names):
+        return None
+    found = [np.asarray(arrays.get(name, np.zeros(0)), np.float32) for name in names]
+    features, classes = shape
+    if found[0].ndim != 1 or found[1].shape != (features,) or found[2].shape != (classes, features):
+        raise BadArtifact("the head's arrays conformal [n], middle [F] and directions [C, F] do not fit its weight [F, C]")
+    return Doubt(*found)
 
 
 @dataclass(frozen=True)
@@ -125,7 +163,12 @@ class Recognizer:
 
     @property
     def explainable(self) -> bool:
-        return self.head is not None and self.head.spec.features == ("features",) and MAP in self.network.runtime.outputs
+        return self.head is not None and FEATURES in self.head.spec.features and MAP in self.network.runtime.outputs
+
+    @property
+    def covers(self) -> bool:
+        """Whether it can give sets that hold the truth as often as they promise."""
+        return self.head is not None and self.head.doubt is not None and len(self.head.doubt.conformal) > 0
 
     def frame(self, image: bytes) -> Frame:
         """Image bytes as the pixels this recognizer looks at; raises BadImage."""
@@ -135,33 +178,66 @@ class Recognizer:
         """Scores, float32 [N, C], from the outputs named by `wants`."""
         return outputs[SCORES] if self.head is None else self.head.scores(outputs)
 
+    def readings_from(self, outputs: Outputs) -> list[Reading]:
+        """A reading for each of N images, from the outputs named by `wants`."""
+        scores = self.scores_from(outputs)
+        found = self.head.likeness(outputs) if self.head else None
+        return [Reading(row, None if found is None else float(found[i])) for i, row in enumerate(scores)]
+
+    def outputs(self, frames: Sequence[Frame]) -> Outputs:
+        """The outputs named by `wants`, of N frames."""
+        return self.network.runtime(np.stack([frame.pixels for frame in frames]), self.wants)
+
     def scores(self, frames: Sequence[Frame]) -> Scores:
         """Scores, float32 [N, C], of N frames."""
-        return self.scores_from(self.network.runtime(np.stack([frame.pixels for frame in frames]), self.wants))
+        return self.scores_from(self.outputs(frames))
 
-    def interpret(self, scores: Scores, *, top: int = 5) -> Answer:
-        """One image's scores, float32 [C], as a typed answer."""
-        return self.task.interpret(scores, self.manifest, top=top)
+    def interpret(self, reading: Reading, *, top: int = 5, coverage: float | None = None) -> Answer:
+        """A reading as a typed answer: the `top` labels, or, with `coverage`, the smallest set that holds the truth so often.
 
-    def recognize(self, images: Sequence[bytes], *, top: int = 5) -> list[Answer | MingmuError]:
+        Raises NoCoverage if the recognizer was not taught with held-out photos, or the coverage is not between 0 and 1.
+        """
+        if coverage is not None:
+            top = self._set_size(reading.scores, coverage)
+        answer = self.task.interpret(reading.scores, self.manifest, top=top)
+        return replace(answer, abstain=True) if self._abstains(reading) else answer
+
+    def recognize(self, images: Sequence[bytes], *, top: int = 5, coverage: float | None = None) -> list[Answer | MingmuError]:
         """An answer for each image, or the error that it alone met."""
-        return [self._recognize_one(image, top) for image in images]
+        return [self._recognize_one(image, top, coverage) for image in images]
 
-    def _recognize_one(self, image: bytes, top: int) -> Answer | MingmuError:
+    def _recognize_one(self, image: bytes, top: int, coverage: float | None) -> Answer | MingmuError:
         try:
-            return self.interpret(self.scores([self.frame(image)])[0], top=top)
+            return self.interpret(self.readings_from(self.outputs([self.frame(image)]))[0], top=top, coverage=coverage)
         except MingmuError as error:
             return error
+
+    def _set_size(self, scores: Scores, coverage: float) -> int:
+        if not 0 < coverage < 1:
+            raise NoCoverage(f"coverage is {coverage:g}; it lies between 0 and 1")
+        if self.head is None or self.head.doubt is None or not self.covers:
+            raise NoCoverage(f"{self.manifest.name} was sealed without held-out scores, so it can promise no coverage")
+        return int(prediction_sets(scores[None], self.head.doubt.conformal, coverage).sum())
+
+    def _abstains(self, reading: Reading) -> bool:
+        if self.head is None:
+            return False
+        least = self.head.spec.least_likeness
+        strange = reading.likeness is not None and least is not None and reading.likeness < least
+        return strange or float(reading.scores.max()) < self.head.spec.least_confidence
 
     def activation(self, feature_map: NDArray[np.float32], label: int) -> NDArray[np.float32]:
         """How much each place of the map speaks for a class: float32 [h, w] from a map [F, h, w].
 
-        The pooled feature is the mean of the map over space, so the class's logit is exactly the mean of this
-        map plus the bias (class activation mapping: Zhou et al., CVPR 2016, equation 2).
+        The pooled feature is the mean of the map over space, so what it adds to the class's logit is exactly the mean of
+        this map (class activation mapping: Zhou et al., CVPR 2016, equation 2). Features of other depths have no part in it.
         """
         if self.head is None or not self.explainable:
             raise NotExplainable(f"{self.manifest.name} keeps no feature map that its scores could be traced back to")
-        return np.asarray(np.einsum("fhw,f->hw", feature_map, self.head.weight[:, label]))
+        before = self.head.spec.features[: self.head.spec.features.index(FEATURES)]
+        start = sum(self.network.width(name) for name in before)
+        weight = self.head.weight[start : start + len(feature_map), label]
+        return np.asarray(np.einsum("fhw,f->hw", feature_map, weight))
 
     def prove(self) -> None:
         """Replay the probes; raise Unproven if this machine answers otherwise. The network is proven first, once."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, pack_arrays, seal
+from mingmu.core.doubt import Doubt
 from mingmu.core.errors import BadModel
 from mingmu.core.manifest import Manifest
 from mingmu.core.recognizer import MAP, SCORES, Head, Network
@@ -56,6 +57,8 @@ def seal_head(
     weight: NDArray[np.float32],
     bias: NDArray[np.float32],
     network: Network,
+    *,
+    doubt: Doubt | None = None,
     scores: NDArray[np.float32] | None = None,
 ) -> Artifact:
     """Seal a head, weight float32 [F, C] and bias float32 [C], for the backbone `network` into an empty folder.
@@ -70,7 +73,8 @@ def seal_head(
     if manifest.pixels != network.artifact.manifest.pixels:
         probes["pixels"] = np.stack([manifest.pixels.frame(image).pixels for image in probe_images().values()])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / HEAD).write_bytes(pack_arrays({"weight": weight, "bias": bias}))
+    known = {} if doubt is None else {"conformal": doubt.conformal, "middle": doubt.middle, "directions": doubt.directions}
+    (folder / HEAD).write_bytes(pack_arrays({"weight": weight, "bias": bias, **known}))
     (folder / PROBES).write_bytes(pack_arrays(probes))
     return seal(folder, manifest)
 

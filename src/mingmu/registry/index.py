@@ -1,4 +1,4 @@
-"""The index: names, versions, aliases, datasets, reports and lineage. SQLite in the data folder, or PostgreSQL by URL.
+"""The index: names, versions, aliases, datasets, reports, lineage and jobs. SQLite in the data folder, or PostgreSQL by URL.
 
 Its schema is migrated when it is opened. Writers take turns; readers never wait.
 """
@@ -17,11 +17,11 @@ from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, upda
 
 from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
 
-SCHEMA = "0001"  # the newest revision under migrations/versions
+SCHEMA = "0002"  # the newest revision under migrations/versions
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
 MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
 
-Counter = Literal["recognizers", "datasets"]
+Counter = Literal["recognizers", "datasets", "jobs"]
 
 metadata = sa.MetaData()
 counters = sa.Table(  # one row for each Counter, which every writer raises first: it queues the writers, and tells readers of the change
@@ -90,6 +90,38 @@ lineage = sa.Table(
     sa.Column("dataset", sa.Text),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("created", sa.Text, nullable=False),
+)
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("verb", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),  # the dataset or recognizer that it is about
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("cancelling", sa.Boolean, nullable=False),  # somebody wants it to end
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("worker", sa.Text),  # who runs it …
+    sa.Column("heartbeat", sa.Float),  # … and when that one was last known to live, in seconds since 1970
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+    sa.Column("error", sa.JSON(none_as_null=True)),  # kind and detail
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Column("started", sa.Text),
+    sa.Column("finished", sa.Text),
+    sa.Index("jobs_by_state", "state", "id"),
+    sqlite_autoincrement=True,  # no number is given twice
+)
+job_events = sa.Table(
+    "job_events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("job", sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Index("job_events_by_job", "job", "id"),
+    sqlite_autoincrement=True,
 )
 
 

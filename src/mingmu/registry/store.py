@@ -28,6 +28,7 @@ from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.registry.blobs import Blobs
 from mingmu.registry.datasets import Datasets
 from mingmu.registry.index import Index, aliases, next_number, now, postgres_url, recognizers, sqlite_url, versions
+from mingmu.registry.jobs import Jobs
 from mingmu.registry.lineage import Records
 from mingmu.registry.naming import NUMBER, check_alias, unknown_name, unknown_version
 from mingmu.registry.naming import check_name as check_name
@@ -97,6 +98,11 @@ class Store:
     def records(self) -> Records:
         """Lineage and reports."""
         return Records(self.index, self.blobs)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Work that takes longer than a request."""
+        return Jobs(self.index)
 
     def add(self, build: Callable[[Path], object]) -> Artifact:
         """Let `build` seal an artifact into an empty folder aside, then make it part of the store."""

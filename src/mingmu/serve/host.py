@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.pixels import Frame, Limits, encode_png
-from mingmu.core.recognizer import MAP, Network, Recognizer, Scores
+from mingmu.core.recognizer import MAP, Network, Reading, Recognizer
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.serve.batcher import Batcher
@@ -43,7 +43,7 @@ class Seen:
     """What a recognizer made of one image."""
 
     frame: Frame
-    scores: Scores  # float32 [C]
+    reading: Reading
     feature_map: NDArray[np.float32] | None  # [F, h, w], where it was asked for
     decoded: float  # seconds from bytes to pixels
     waited: float  # seconds in the queue
@@ -58,7 +58,7 @@ class _Work:
     explain: bool
 
 
-_Row = tuple[Scores, NDArray[np.float32] | None]
+_Row = tuple[Reading, NDArray[np.float32] | None]
 
 
 class Host:
@@ -66,7 +66,7 @@ class Host:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store(settings.data_dir)
+        self.store = Store.of(settings)
         self.problems: dict[str, str] = {}  # reference -> why its newest version is not served
         self.ready = False
         threads = settings.threads or cpu_count()
@@ -185,10 +185,13 @@ class Host:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.settings.reload_interval)
-            revision = self.store.revision()
-            if revision != self._revision:
-                self._revision = revision
-                await self._refresh()
+            try:
+                revision = await self._in(self._loaders, self.store.revision)
+                if revision != self._revision:
+                    await self._refresh()
+                    self._revision = revision
+            except MingmuError as error:  # the index is out of reach for now: what is served stays
+                log.error("the data folder cannot be watched", extra={"problem": str(error)})
 
     async def _refresh(self) -> None:
         """Bring every loaded reference to its newest version; one that does not prove itself leaves the old in place."""
@@ -237,14 +240,14 @@ def _run(network: Network, works: Sequence[_Work]) -> list[_Row]:
     rows: list[_Row | None] = [None] * len(works)
     for recognizer in {work.recognizer.digest: work.recognizer for work in works}.values():
         mine = [i for i, work in enumerate(works) if work.recognizer.digest == recognizer.digest]
-        scores = recognizer.scores_from({name: outputs[name][mine] for name in recognizer.wants})
-        for i, row in zip(mine, scores, strict=True):
-            rows[i] = (row, outputs[MAP][i] if works[i].explain else None)
+        readings = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants})
+        for i, reading in zip(mine, readings, strict=True):
+            rows[i] = (reading, outputs[MAP][i] if works[i].explain else None)
     return [row for row in rows if row is not None]
 
 
 def _explain(recognizer: Recognizer, seen: Seen) -> bytes:
     if seen.feature_map is None:
         raise NotExplainable("the image was not run with explain")
-    activation = recognizer.activation(seen.feature_map, int(seen.scores.argmax()))
+    activation = recognizer.activation(seen.feature_map, int(seen.reading.scores.argmax()))
     return encode_png(overlay(seen.frame.pixels, activation))

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import base64
 import inspect
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn
 
 import orjson
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
-from mingmu.serve import oip, schemas
+from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
+from mingmu.serve import oip, schemas, teaching
 from mingmu.serve.attendance import together
 from mingmu.serve.bodies import BODIES_IN_MEMORY, MAX_TOP, Budget, Source, Url, images_in
 from mingmu.serve.edge import Edge
+from mingmu.serve.events import Streams
 from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
 from mingmu.serve.problems import KINDS, Problem
@@ -32,6 +35,7 @@ from mingmu.settings import Settings
 JSON = "application/json"
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
 DEFAULT_TOP = 5
+COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
 
 
 def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
@@ -52,7 +56,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
         await host.stop()
 
     app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
-    app.state.service, app.state.host, app.state.failure = service, host, None
+    app.state.service, app.state.host, app.state.streams, app.state.failure = service, host, Streams(host), None
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
@@ -64,6 +68,7 @@ def _add_routes(app: FastAPI) -> None:
         ("GET", "/v1/recognizers", recognizers),
         ("GET", "/v1/recognizers/{reference}", recognizer),
         ("POST", "/v1/recognizers/{reference}/recognize", recognize),
+        *teaching.ROUTES,
         ("GET", "/v2/health/live", oip.live),
         ("GET", "/v2/health/ready", oip.ready),
         ("GET", "/v2", oip.server),
@@ -76,11 +81,25 @@ def _add_routes(app: FastAPI) -> None:
         ("GET", "/metrics", metrics),
         ("GET", "/problems/{kind}", problem),
     ]
-    for method, path, endpoint in routes:  # plain routes: FastAPI's own would resolve dependencies that none of these has
-        app.add_route(path, endpoint, methods=[method])
+    for path in dict.fromkeys(path for _, path, _ in routes):  # plain routes: FastAPI's own would resolve dependencies that none has
+        by_method = {method: endpoint for method, mine, endpoint in routes if mine == path}
+        app.add_route(path, _either(by_method), methods=[*by_method])
     app.add_route("/", home)
     described = schemas.document({(method, path): inspect.getdoc(endpoint) or "" for method, path, endpoint in routes})
     app.openapi = lambda: described  # type: ignore[method-assign]
+
+
+def _either(by_method: dict[str, Any]) -> Any:
+    """One endpoint for all methods of a path, so that a method that it lacks is told of all that it has."""
+    if len(by_method) == 1:
+        return next(iter(by_method.values()))
+
+    async def endpoint(request: Request) -> Response:
+        chosen = by_method["GET" if request.method == "HEAD" else request.method]
+        answer: Response = await (chosen(request) if inspect.iscoroutinefunction(chosen) else run_in_threadpool(chosen, request))
+        return answer
+
+    return endpoint
 
 
 async def _pass_on(request: Request, error: Exception) -> NoReturn:
@@ -106,6 +125,7 @@ def recognizer(request: Request) -> Response:
         "origin": manifest.origin.model_dump(),
         "backbone": manifest.head.backbone if manifest.head else None,
         "versions": [each.version for each in store.versions(version.name)],
+        "aliases": {alias: pointed.version for alias, pointed in store.aliases(version.name).items()},
     }
     return _json(asdict(version) | about)
 
@@ -113,14 +133,13 @@ def recognizer(request: Request) -> Response:
 async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
     service = _service(request)
-    top, explain = _query(request)
+    asked = Asked.of(request)
     async with service.call(request) as call:
         served = await service.served(request.path_params["reference"], call.visit)
-        if explain and not served.recognizer.explainable:
-            raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
+        asked.check(served)
         wanted = images_in(call.body, request.headers.get("content-type", ""), service.settings.max_images)
         call.visit.images = len(wanted.images)
-        answerer = _Answerer(service, served, call, wanted.top or top, explain)
+        answerer = _Answerer(service, served, call, replace(asked, top=wanted.top) if wanted.top else asked)
         if len(wanted.images) == 1:
             answers = [await answerer.answer(wanted.images[0])]
         else:
@@ -131,29 +150,61 @@ async def recognize(request: Request) -> Response:
     return _json(head | {"answers": answers, "timing_ms": ms})
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the query asks for."""
+
+    top: int
+    explain: bool
+    coverage: float | None
+
+    @classmethod
+    def of(cls, request: Request) -> Asked:
+        """Read the query; raises BadRequest."""
+        given = request.query_params
+        unknown = sorted(set(given) - {"top", "explain", "coverage"})
+        if unknown:
+            raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; there are top, coverage and explain")
+        top, explain, coverage = given.get("top", str(DEFAULT_TOP)), given.get("explain", "false"), given.get("coverage")
+        if not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
+            raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
+        if explain not in ("true", "false"):
+            raise BadRequest(f"explain is {explain[:20]!r}; it is true or false")
+        if coverage is not None and not COVERAGE.fullmatch(coverage):
+            raise BadRequest(f"coverage is {coverage[:20]!r}; it is a number between 0 and 1, such as 0.95")
+        return cls(int(top), explain == "true", None if coverage is None else float(coverage))
+
+    def check(self, served: Served) -> None:
+        """Raise NotExplainable or NoCoverage where the recognizer cannot give what is asked for."""
+        if self.explain and not served.recognizer.explainable:
+            raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
+        if self.coverage is not None and not served.recognizer.covers:
+            raise NoCoverage(f"{served.version.name} was sealed without held-out scores, so it can promise no coverage")
+
+
 class _Answerer:
     """Answers the images of one request."""
 
-    def __init__(self, service: Service, served: Served, call: Call, top: int, explain: bool) -> None:
+    def __init__(self, service: Service, served: Served, call: Call, asked: Asked) -> None:
         self._service = service
         self._served = served
         self._call = call
-        self._top = top
-        self._explain = explain
+        self._asked = asked
 
     async def answer(self, source: Source) -> dict[str, Any]:
         """The answer for one image."""
         try:
             image = await self._service.fetch(source.address, self._call.take) if isinstance(source, Url) else source
-            seen = await self._service.host.see(self._served, image, deadline=self._call.deadline, explain=self._explain)
+            seen = await self._service.host.see(self._served, image, deadline=self._call.deadline, explain=self._asked.explain)
         except BadRequest as error:
             self._service.telemetry.failed(self._call.visit, error.kind)
             raise
         self._service.telemetry.saw(self._call.visit, seen)
-        found = self._served.recognizer.interpret(seen.scores, top=self._top).labels
-        labels = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found]
-        explanation = {"explanation": await self._explanation(seen, found[0].label)} if self._explain else {}
-        return {"labels": labels} | explanation
+        found = self._served.recognizer.interpret(seen.reading, top=self._asked.top, coverage=self._asked.coverage)
+        labels: list[dict[str, Any]] = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found.labels]
+        abstain = {"abstain": True} if found.abstain else {}
+        explanation = {"explanation": await self._explanation(seen, labels[0]["label"])} if self._asked.explain else {}
+        return {"labels": labels} | abstain | explanation
 
     async def answer_or_error(self, source: Source) -> dict[str, Any]:
         """The answer for one image of several, or the error that is its own; what concerns the whole request is raised."""
@@ -165,20 +216,6 @@ class _Answerer:
     async def _explanation(self, seen: Seen, label: str) -> dict[str, str]:
         png = await self._service.host.explain(self._served, seen)
         return {"label": label, "png": base64.b64encode(png).decode()}
-
-
-def _query(request: Request) -> tuple[int, bool]:
-    """`top` and `explain` of the query; raises BadRequest."""
-    given = request.query_params
-    unknown = sorted(set(given) - {"top", "explain"})
-    if unknown:
-        raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; there are top and explain")
-    top, explain = given.get("top", str(DEFAULT_TOP)), given.get("explain", "false")
-    if not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
-        raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
-    if explain not in ("true", "false"):
-        raise BadRequest(f"explain is {explain[:20]!r}; it is true or false")
-    return int(top), explain == "true"
 
 
 def metrics(request: Request) -> Response:

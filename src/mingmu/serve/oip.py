@@ -81,7 +81,7 @@ async def infer(request: Request) -> Response:
         served = await service.served(_reference(request), call.visit)
         wanted = tensors.read_request(call.body, request.headers.get(HEADER_LENGTH))
         seen = await _see(service, served, call, wanted)
-        scores = np.stack([each.scores for each in seen])
+        scores = np.stack([each.reading.scores for each in seen])
         outputs = [_output(served, scores, name, how) for name, how in _requested(wanted.json)]
     head: dict[str, object] = {"model_name": served.version.name, "model_version": str(served.version.version)}
     if wanted.json.id:

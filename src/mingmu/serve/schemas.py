@@ -6,22 +6,19 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from mingmu.serve import teaching_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE
 from mingmu.serve.service import MAX_TIMEOUT_MS
+from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, REF, REFERENCE, Described, Strict
+from mingmu.serve.shapes import model as _model
 from mingmu.serve.tensors import InferJson
 
 TITLE = "Mingmu"
 ABOUT = "Image recognition as a service: a photo in, a proven answer out."
-JSON = "application/json"
-REF = "#/components/schemas/"
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class LabelSchema(Strict):
@@ -48,6 +45,7 @@ class AnswerSchema(Strict):
     """The labels of one image, the surest first; or, for one of several images, its own error."""
 
     labels: list[LabelSchema] | None = None
+    abstain: bool | None = None
     explanation: ExplanationSchema | None = None
     error: ImageErrorSchema | None = None
 
@@ -102,6 +100,7 @@ class RecognizerSchema(VersionSchema):
     origin: OriginSchema
     backbone: str | None
     versions: list[int]
+    aliases: dict[str, int]
 
 
 class ProblemSchema(Strict):
@@ -123,6 +122,7 @@ class InferenceErrorSchema(Strict):
 
 MODELS: tuple[type[BaseModel], ...] = (
     RecognitionSchema, RecognizersSchema, RecognizerSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
+    *teaching_schemas.MODELS,
 )  # fmt: skip
 DIGEST = "4f0c5d1f8f8c6f7e0e9a4e6d8a7f3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"  # a red PNG, 1x1
@@ -133,13 +133,16 @@ RECOGNITION = {
     "answers": [{"labels": [{"label": "espresso", "score": 0.93, "id": "n07920052"}, {"label": "cup", "score": 0.02, "id": "n07930864"}]}],
     "timing_ms": {"decode": 1.9, "queue": 0.0, "network": 6.4, "total": 8.8},
 }
-REFERENCE = {"name": "reference", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general"}
 NAME = REFERENCE | {"name": "name"}
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
 KIND = {"name": "kind", "in": "path", "required": True, "schema": {"type": "string", "enum": [*KINDS]}, "example": "bad-image"}
 TOP = {
     "name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": 5},
     "description": "How many labels to name, the surest first.",
+}  # fmt: skip
+COVERAGE = {
+    "name": "coverage", "in": "query", "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "example": 0.95,
+    "description": "Give, instead of the top labels, the smallest set that holds the truth this often. Taught recognizers only.",
 }  # fmt: skip
 EXPLAIN = {
     "name": "explain", "in": "query", "schema": {"type": "boolean", "default": False},
@@ -153,7 +156,6 @@ HEADER_LENGTH = {
     "name": "Inference-Header-Content-Length", "in": "header", "schema": {"type": "integer", "minimum": 0},
     "description": "Where the JSON ends and binary tensors begin.",
 }  # fmt: skip
-BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 IMAGES = {
     "required": True,
     "content": {
@@ -181,11 +183,6 @@ TENSORS = {
         "application/octet-stream": BINARY,
     },
 }
-IN_CALLS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # what a request with a body may meet
-
-
-def _model(name: str, example: object = None) -> dict[str, Any]:
-    return {JSON: {"schema": {"$ref": REF + name}} | ({"example": example} if example else {})}
 
 
 def _object() -> dict[str, Any]:
@@ -193,13 +190,13 @@ def _object() -> dict[str, Any]:
 
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
-# (method, path): tag, parameters, request body, content of the 200, statuses of errors
-ROUTES: dict[tuple[str, str], tuple[str, list[dict[str, Any]], dict[str, Any] | None, dict[str, Any], tuple[int, ...]]] = {
+ROUTES: Described = {
     ("GET", "/v1/recognizers"): ("recognizers", [], None, _model("RecognizersSchema"), (500,)),
     ("GET", "/v1/recognizers/{reference}"): ("recognizers", [REFERENCE], None, _model("RecognizerSchema"), (400, 404, 500)),
     ("POST", "/v1/recognizers/{reference}/recognize"): (
-        "recognizers", [REFERENCE, TOP, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", RECOGNITION), (*IN_CALLS, 403),
+        "recognizers", [REFERENCE, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", RECOGNITION), (*IN_CALLS, 403),
     ),
+    **teaching_schemas.ROUTES,
     ("GET", "/v2/health/live"): ("open inference protocol", [], None, _object(), ()),
     ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _object(), (503,)),
     ("GET", "/v2"): ("open inference protocol", [], None, _object(), ()),
@@ -250,6 +247,7 @@ def document(words: Mapping[tuple[str, str], str]) -> dict[str, Any]:
 
 def _operation(method: str, path: str, said: str) -> dict[str, Any]:
     tag, parameters, body, content, statuses = ROUTES[method, path]
-    responses = {"200": {"description": "The answer.", "content": content}} | {str(status): _failure(path, status) for status in statuses}
+    status = "202" if (method, path) in teaching_schemas.ACCEPTED else "200"
+    responses = {status: {"description": "The answer.", "content": content}} | {str(status): _failure(path, status) for status in statuses}
     operation = {"tags": [tag], "summary": said.partition("\n")[0].rstrip("."), "description": said, "parameters": parameters}
     return operation | ({"requestBody": body} if body else {}) | {"responses": responses}

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mingmu.core.errors import BadSettings, MingmuError
+from mingmu.core.logs import log_as_json
 from mingmu.serve.http import create_app
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, Problem
-from mingmu.serve.telemetry import log_as_json
 from mingmu.settings import Settings
 
 MAX_HEAD_BYTES = 65_536

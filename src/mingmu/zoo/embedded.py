@@ -57,7 +57,7 @@ def seal_embedded(add: Add, entry: Entry, package: Package, progress: Progress) 
         made_by={"how": "the published classifier"},
     )
     weight, bias = efficientnet_lite.head(state)
-    sealed = add(lambda folder: seal_head(folder, head, weight, bias, network, scores))
+    sealed = add(lambda folder: seal_head(folder, head, weight, bias, network, scores=scores))
     progress("done", 1.0)
     return sealed
 

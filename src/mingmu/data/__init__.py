@@ -1,0 +1,1 @@
+"""Labelled images: read from anywhere, content-addressed, split without leaks, audited."""

@@ -1,0 +1,109 @@
+"""Looks a dataset over before anything is taught from it, and cleans it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.errors import BadRequest
+from mingmu.data.dataset import Blobs, Dataset
+from mingmu.data.duplicates import connected, exact_findings, linked, near_findings, near_pairs
+from mingmu.data.finding import SEVERITIES, Finding
+from mingmu.data.label_errors import label_errors
+from mingmu.data.looks import deviation, look, look_findings
+from mingmu.data.splits import leaks
+
+Floats = NDArray[np.float32]
+
+FEW = 10  # images of a label
+MAX_IMBALANCE = 10.0  # the most frequent label to the rarest
+NEIGHBOURS = 5
+OUTLIER_DEVIATION = 12.0  # the distances have a long tail: on photos of hands, hands reach 12 and other things 14 to 40
+_ROWS = 1024
+
+
+def audit(
+    dataset: Dataset,
+    blobs: Blobs,
+    features: Floats | None = None,
+    probabilities: Floats | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[Finding]:
+    """All findings about a dataset, the worst and surest first.
+
+    `features` [N, F] are what a backbone makes of each example: outliers need them. `probabilities` [N, C], columns as
+    `dataset.labels`, must come from classifiers not taught with the example (out of fold): label errors need them.
+    """
+    if features is not None and len(features) != len(dataset):
+        raise BadRequest(f"there are features of {len(features)} images; the dataset has {len(dataset)}")
+    looks = look(dataset, blobs, progress)
+    pairs, scores = near_pairs(looks.thumbs)
+    readable = looks.readable[pairs].all(axis=1)
+    pairs, scores = pairs[readable], scores[readable]
+    groups = connected(len(dataset), np.concatenate((pairs, linked(dataset))))
+    findings = [
+        *look_findings(dataset, looks),
+        *exact_findings(dataset),
+        *near_findings(dataset, pairs, scores, np.nan_to_num(looks.sizes).prod(axis=1).astype(np.int64)),
+        *leaks(dataset, groups),
+        *(label_errors(dataset, probabilities, looks.readable) if probabilities is not None else ()),
+        *(outliers(dataset, features, looks.readable) if features is not None else ()),
+        *label_counts(dataset),
+    ]
+    return sorted(
+        findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.kind, -(finding.confidence or 1), finding.where)
+    )
+
+
+def outliers(dataset: Dataset, features: Floats, readable: NDArray[np.bool_]) -> Iterator[Finding]:
+    """`outlier` for readable images whose nearest neighbours are unusually far, by cosine of the features."""
+    places = np.flatnonzero(readable)
+    if len(places) <= 2 * NEIGHBOURS:
+        return
+    features = features[places]
+    unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
+    distance = np.empty(len(unit))
+    for start in range(0, len(unit), _ROWS):
+        likeness = unit[start : start + _ROWS] @ unit.T
+        nearest = np.partition(likeness, -NEIGHBOURS - 1, axis=1)[:, -NEIGHBOURS - 1 : -1]  # without itself
+        distance[start : start + _ROWS] = 1 - nearest.mean(axis=1)
+    strangeness = deviation(distance, least=0.005)
+    for at in np.flatnonzero(strangeness > OUTLIER_DEVIATION):
+        confidence = round(float(1 - OUTLIER_DEVIATION / (2 * strangeness[at])), 3)
+        detail = f"{distance[at] / np.median(distance):.1f} times as far from its neighbours as usual"
+        yield Finding.of("outlier", dataset.examples[places[at]].name, detail=detail, confidence=confidence)
+
+
+def label_counts(dataset: Dataset) -> Iterator[Finding]:
+    """`too-few` for each rare label, and `imbalance` for the whole."""
+    counts = dataset.counts()
+    for label, count in sorted(counts.items()):
+        if count < FEW:
+            yield Finding.of("too-few", label, detail=f"{count} images; {FEW} are the least that can be measured at all")
+    if counts and max(counts.values()) > MAX_IMBALANCE * min(counts.values()):
+        (most, many), (least, few) = counts.most_common(1)[0], min(counts.items(), key=lambda item: (item[1], item[0]))
+        yield Finding.of("imbalance", most, least, detail=f"{many} images of {most}, {few} of {least}")
+
+
+def fix(dataset: Dataset, findings: Sequence[Finding], *, min_confidence: float = 0.8) -> Dataset:
+    """The dataset without what findings say is in the way. Nothing is relabelled.
+
+    Dropped are: unreadable images; duplicates and near duplicates but for the first; both sides of a label clash; of a
+    leak, what is in train (or val, where the test part has it too); and label errors at least `min_confidence` sure.
+    Every other finding is for a person to judge.
+    """
+    split = {example.name: example.split for example in dataset}
+    dropped: set[str] = set()
+    for finding in findings:
+        if finding.kind in ("unreadable", "label-clash"):
+            dropped.update(finding.where)
+        elif finding.kind in ("duplicate", "near-duplicate") and len({split.get(name) for name in finding.where}) == 1:
+            dropped.update(finding.where[1:])  # one that straddles a split is a leak, too, and is cleaned as one
+        elif finding.kind == "split-leak":
+            honest = "test" if "test" in map(split.get, finding.where) else "val"
+            dropped.update(name for name in finding.where if split.get(name) != honest)
+        elif finding.kind == "label-error" and (finding.confidence or 0) >= min_confidence:
+            dropped.update(finding.where)
+    return Dataset.of(example for example in dataset if example.name not in dropped)

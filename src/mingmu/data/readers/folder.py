@@ -1,0 +1,53 @@
+"""A folder for each class, with train, val and test above them or without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from mingmu.data.dataset import Split
+from mingmu.data.finding import Finding
+from mingmu.data.readers.entry import Entry, Report, clean_label, is_image, split_named
+from mingmu.data.readers.tree import Tree
+
+
+def read_folder(tree: Tree, report: Report) -> list[Entry]:
+    """An entry for each image: its label is the folder below the top, or below train, val, test."""
+    images = [name for name in tree.names if is_image(name)]
+    depth = _wrapping([*images, *(f"{folder}/" for folder in tree.folders)]) if images else 0
+    splits = _has_splits(images, depth)
+    entries = [_entry(name, depth, splits) for name in images]
+    _report_empty(tree, depth + splits, {entry.labels for entry in entries}, report)
+    if skipped := [name for name in tree.names if not is_image(name)]:
+        report(Finding.of("skipped", *skipped))
+    return entries
+
+
+def _entry(name: str, depth: int, splits: bool) -> Entry:
+    parts = PurePosixPath(name).parts[depth:-1]
+    split: Split | None = split_named(parts[0]) if splits and parts else None
+    classes = parts[splits:]
+    return Entry(name, (clean_label(classes[0]),) if classes else (), split)
+
+
+def _wrapping(names: Sequence[str]) -> int:
+    """How many folders lie around everything: archives often hold one folder that holds the classes."""
+    depth = 0
+    paths = [name.split("/") for name in names]
+    while len({path[depth] for path in paths}) == 1 and all(len(path) > depth + 2 or not path[-1] for path in paths):
+        if split_named(paths[0][depth]) or all(len(path) <= depth + 2 for path in paths):
+            break
+        depth += 1
+    return depth
+
+
+def _has_splits(names: Sequence[str], depth: int) -> bool:
+    tops = {parts[depth] for name in names if len(parts := PurePosixPath(name).parts) > depth + 1}
+    return bool(tops) and all(split_named(top) for top in tops)
+
+
+def _report_empty(tree: Tree, level: int, used: set[tuple[str, ...]], report: Report) -> None:
+    classes = {clean_label(parts[level]) for folder in tree.folders if len(parts := PurePosixPath(folder).parts) == level + 1}
+    for name in sorted(classes):
+        if (name,) not in used:
+            report(Finding.of("empty-class", name))

@@ -1,0 +1,25 @@
+"""What the descriptions of all routes are put together from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+JSON = "application/json"
+REF = "#/components/schemas/"
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+REFERENCE = {"name": "reference", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general"}
+IN_CALLS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # what a request with a body may meet
+
+# (method, path): tag, parameters, request body, content of the answer, statuses of errors
+Described = dict[tuple[str, str], tuple[str, list[dict[str, Any]], dict[str, Any] | None, dict[str, Any], tuple[int, ...]]]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def model(name: str, example: object = None) -> dict[str, Any]:
+    """Content in JSON: one of the models, by name."""
+    return {JSON: {"schema": {"$ref": REF + name}} | ({"example": example} if example else {})}

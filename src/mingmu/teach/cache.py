@@ -1,0 +1,86 @@
+"""Features by content: what a network made of an image through a pixel spec is computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.pixels import PixelSpec
+
+Floats = NDArray[np.float32]
+Row = dict[str, Floats]
+
+FILE = "features.sqlite"
+ASKED_AT_ONCE = 500  # SQLite's oldest limit on parameters is 999
+PATIENCE = 60.0  # seconds to wait while another process writes
+SCHEMA = """
+create table if not exists features (
+    view text not null,    -- digest of the network and the pixel spec
+    output text not null,
+    image text not null,   -- SHA-256 of the file's bytes
+    checksum integer not null,
+    vector blob not null,  -- float32, little-endian
+    primary key (view, output, image)
+) without rowid
+"""
+
+
+class FeatureCache:
+    """Features in one SQLite file. Several processes may use it; what is damaged counts as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / FILE
+        try:
+            self._create()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # locked or not writable: not our damage to repair
+                raise
+            self._file.unlink()  # not a database any more; all in it can be computed again
+            self._create()
+
+    def get(self, view: str, output: str, images: Sequence[str]) -> dict[str, Floats]:
+        """The vectors that are known, float32 [F], by image."""
+        known: dict[str, Floats] = {}
+        with closing(self._connect()) as connection:
+            for start in range(0, len(images), ASKED_AT_ONCE):
+                asked = images[start : start + ASKED_AT_ONCE]
+                marks = ",".join("?" * len(asked))
+                query = f"select image, checksum, vector from features where view = ? and output = ? and image in ({marks})"
+                for image, checksum, vector in connection.execute(query, (view, output, *asked)):
+                    if zlib.crc32(vector) == checksum:
+                        known[image] = np.frombuffer(vector, "<f4")
+        return known
+
+    def put(self, view: str, rows: Mapping[str, Row]) -> None:
+        """Keep the outputs of some images; all of them or, if the process dies, none."""
+        values = [
+            (view, output, image, zlib.crc32(data), data)
+            for image, row in rows.items()
+            for output, vector in row.items()
+            for data in [np.ascontiguousarray(vector, "<f4").tobytes()]
+        ]
+        with closing(self._connect()) as connection, connection:
+            connection.executemany("insert or replace into features values (?, ?, ?, ?, ?)", values)
+
+    def _create(self) -> None:
+        with closing(self._connect()) as connection, connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute(SCHEMA)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, timeout=PATIENCE)
+        connection.execute("pragma synchronous = normal")  # a power cut may cost the last rows, never the file
+        return connection
+
+
+def view_of(network: str, pixels: PixelSpec, *, mirror: bool = False) -> str:
+    """What names a network's look at images: SHA-256 over its digest, the pixel spec, and whether it sees the mirror image."""
+    return hashlib.sha256(f"{network}\n{pixels.model_dump_json()}\n{mirror}".encode()).hexdigest()

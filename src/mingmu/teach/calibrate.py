@@ -1,0 +1,73 @@
+"""What scores may promise: probabilities that come true, sets that hold the truth, and when to say nothing.
+
+All of it is learned from out-of-fold logits: what heads said about photos that they had not learned from.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.recognizer import softmax
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+MOST_SCORES = 1000  # conformal scores kept; their resolution is a thousandth
+STRANGE = 0.01  # share of known photos that look stranger than the limit, by construction
+
+
+def temperature_of(logits: Floats, classes: Ints) -> float:
+    """The temperature that makes the log-loss of softmax(logits / temperature) least.
+
+    C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+
+    spread = max(float(np.std(logits)), 1e-6)
+    found = minimize_scalar(
+        lambda power: log_losses(logits, classes, spread * math.exp(power)).mean(),
+        bounds=(-7.0, 4.0),
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    return float(spread * math.exp(found.x))
+
+
+def log_losses(logits: Floats, classes: Ints, temperature: float) -> NDArray[np.float64]:
+    """-log of the true class's probability, for each example."""
+    scaled = logits.astype(np.float64) / temperature
+    top = scaled.max(axis=1)
+    return np.asarray(np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - scaled[np.arange(len(classes)), classes], np.float64)
+
+
+def conformal_scores(probabilities: Floats, classes: Ints) -> Floats:
+    """How badly the true class did, 1 - its probability: float32, sorted, at most MOST_SCORES of them.
+
+    V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005, cross-conformal in V. Vovk, 2015;
+    the score is the one with the smallest sets: M. Sadinle, J. Lei, L. Wasserman, JASA 2019 (LAC). Where scores are left out, each
+    kept one is not less than those it stands for: sets may become larger, never smaller.
+    """
+    scores: Floats = np.sort(1 - probabilities[np.arange(len(classes)), classes]).astype(np.float32)
+    if len(scores) <= MOST_SCORES:
+        return scores
+    ranks = np.ceil(np.arange(1, MOST_SCORES + 1) * (len(scores) + 1) / (MOST_SCORES + 1)).astype(int)
+    return np.asarray(scores[np.minimum(ranks, len(scores)) - 1], np.float32)
+
+
+def directions(means: Floats) -> Floats:
+    """Unit vectors from the middle of the classes to each of them, float32 [C, F], for `likeness`."""
+    away = means - means.mean(axis=0)
+    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def strangest(known: Floats) -> float:
+    """The likeness below which a photo counts as unlike anything seen: one in a hundred known photos is."""
+    return float(np.quantile(known, STRANGE))
+
+
+def probabilities_of(logits: Floats, temperature: float) -> Floats:
+    """What the sealed head will say: softmax(logits / temperature)."""
+    return softmax(logits / np.float32(temperature))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mingmu.core import doubt
+from mingmu.core.recognizer import softmax
+from mingmu.teach import calibrate
+from mingmu.teach.heads import Floats, Ints
+
+
+def said(count: int, *, seed: int = 0, heat: float = 1.0) -> tuple[Floats, Ints]:
+    """Logits whose softmax at temperature `heat` is exactly the truth's distribution."""
+    random = np.random.default_rng(seed)
+    logits = (2 * random.normal(size=(count, 5))).astype(np.float32)
+    drawn = np.array([random.choice(5, p=row / row.sum()) for row in softmax(logits).astype(np.float64)])
+    return logits * np.float32(heat), drawn
+
+
+@pytest.mark.parametrize("heat", [0.05, 1.0, 40.0])
+def test_the_temperature_undoes_overconfidence(heat: float) -> None:
+    assert calibrate.temperature_of(*said(4000, heat=heat)) == pytest.approx(heat, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [200, 3000])
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_sets_hold_the_truth_as_often_as_promised(count: int, coverage: float) -> None:
+    logits, classes = said(count)
+    scores = calibrate.conformal_scores(softmax(logits), classes)
+    fresh, truth = said(6000, seed=1)
+    inside = doubt.prediction_sets(softmax(fresh), scores, coverage)
+    covered = inside[np.arange(len(truth)), truth].mean()
+    assert covered == pytest.approx(coverage, abs=0.08 if count == 200 else 0.03)  # three standard errors of the calibration part
+
+
+def test_thinned_scores_never_promise_more() -> None:
+    logits, classes = said(3000)
+    probabilities = softmax(logits)
+    every = np.sort(1 - probabilities[np.arange(3000), classes])
+    thinned = calibrate.conformal_scores(probabilities, classes)
+    assert len(thinned) == calibrate.MOST_SCORES
+    for coverage in np.linspace(0.01, 0.999, 60):
+        assert doubt.largest_score(thinned, coverage) >= doubt.largest_score(every, coverage) - 1e-6
+
+
+def test_too_few_scores_promise_only_the_set_of_everything() -> None:
+    assert doubt.largest_score(np.zeros(9, np.float32), 0.95) == 1.0
+    assert doubt.prediction_sets(np.full((1, 4), 0.25, np.float32), np.zeros(0, np.float32), 0.9).all()
+
+
+def test_a_set_always_holds_the_likeliest_class() -> None:
+    inside = doubt.prediction_sets(np.array([[0.4, 0.35, 0.25]], np.float32), np.full(100, 0.1, np.float32), 0.9)
+    np.testing.assert_array_equal(inside, [[True, False, False]])
+
+
+def test_what_points_nowhere_near_a_class_is_unlike_anything_seen() -> None:
+    means = np.array([[4, 0, 0], [0, 4, 0]], np.float32)
+    middle, toward = means.mean(axis=0), calibrate.directions(means)
+    known = doubt.likeness(means + np.float32(0.1), middle, toward)
+    strange = doubt.likeness(np.array([[2, 2, 5]], np.float32), middle, toward)
+    assert strange[0] < calibrate.strangest(known)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mingmu.core import doubt
+from mingmu.core.errors import BadRequest
+from mingmu.core.pixels import PixelSpec
+from mingmu.data.dataset import Dataset
+from mingmu.teach.teach import Options, Taught, teach
+from tests import tiny
+from tests.teach.photos import Memory, colours, extractor
+
+
+def learn(tmp_path: Path, dataset: Dataset, blobs: Memory, options: Options | None = None) -> Taught:
+    extract = extractor(tmp_path, blobs)
+    return teach(dataset, extract, options=options or Options())
+
+
+def test_a_taught_head_knows_new_photos(tmp_path: Path) -> None:
+    blobs = Memory()
+    taught = learn(tmp_path, colours(blobs, 20), blobs)
+    fresh = colours(blobs, 20, seed=1)
+    features = extractor(tmp_path / "again", blobs)(taught.pixels, [example.image for example in fresh]).values["features"]
+    answers = [taught.labels[i] for i in taught.head(features).argmax(axis=1)]
+    assert np.mean([answer == example.labels[0] for answer, example in zip(answers, fresh, strict=True)]) > 0.9
+
+
+def test_what_was_tried_is_written_down_and_fits_in_json(tmp_path: Path) -> None:
+    blobs = Memory()
+    view = PixelSpec(size=(16, 16), fit="crop")
+    taught = learn(tmp_path, colours(blobs, 10), blobs, Options(view=view))
+    assert taught.pixels == view
+    assert json.loads(json.dumps(taught.record)) == taught.record
+    assert taught.record["heads_tried"]
+
+
+def test_photos_of_the_test_part_are_never_learned_from(tmp_path: Path) -> None:
+    blobs = Memory()
+    dataset = Dataset.of(replace(example, split="test" if i % 2 else "train") for i, example in enumerate(colours(blobs, 10)))
+    taught = learn(tmp_path, dataset, blobs)
+    assert set(taught.images) == {example.image for example in dataset if example.split == "train"}
+
+
+def test_teaching_twice_gives_the_same_head(tmp_path: Path) -> None:
+    blobs = Memory()
+    once, twice = (learn(tmp_path / str(i), colours(blobs, 8), blobs) for i in range(2))
+    np.testing.assert_array_equal(once.head.weight, twice.head.weight)
+    assert once.record == twice.record
+
+
+def test_an_unreadable_photo_is_reported_and_the_rest_is_learned(tmp_path: Path) -> None:
+    blobs = Memory()
+    dataset = colours(blobs, 5)
+    broken = replace(dataset.examples[0], image=blobs.put(b"not a picture"), name="broken.png")
+    taught = learn(tmp_path, Dataset.of([*dataset, broken]), blobs)
+    assert set(taught.refused) == {broken.image}
+    assert len(taught.images) == len(dataset)
+
+
+def test_one_photo_per_class_teaches_and_promises_nothing(tmp_path: Path) -> None:
+    blobs = Memory()
+    taught = learn(tmp_path, colours(blobs, 1), blobs)
+    assert taught.held_out is None
+    assert doubt.largest_score(taught.arrays["conformal"], 0.9) == 1.0
+
+
+def test_one_label_is_not_enough(tmp_path: Path) -> None:
+    blobs = Memory()
+    only = Dataset.of(example for example in colours(blobs, 3) if example.labels == (tiny.LABELS[0],))
+    with pytest.raises(BadRequest, match="at least 2"):
+        learn(tmp_path, only, blobs)
+
+
+def test_several_labels_on_a_photo_are_refused_with_its_name(tmp_path: Path) -> None:
+    blobs = Memory()
+    dataset = colours(blobs, 3)
+    several = Dataset.of([*dataset, replace(dataset.examples[0], labels=("red", "blue"), name="both.png")])
+    with pytest.raises(BadRequest, match=r"both\.png has 2 labels"):
+        learn(tmp_path, several, blobs)
+
+
+def test_a_lesson_can_follow_an_earlier_one(tmp_path: Path) -> None:
+    blobs = Memory()
+    first = learn(tmp_path, colours(blobs, 8), blobs)
+    more = Dataset.of([*colours(blobs, 8), *colours(blobs, 2, seed=1)])
+    second = learn(tmp_path / "again", more, blobs, Options(view=first.pixels, head=(first.outputs, first.kind)))
+    assert (second.kind, second.outputs, second.pixels) == (first.kind, first.outputs, first.pixels)
+    assert len(second.images) == 30
