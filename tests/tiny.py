@@ -75,3 +75,15 @@ def seal_tiny(folder: Path, network: Network, *, name: str = "tiny", labels: tup
     """A sealed head in `folder` that says which colour a picture has most of."""
     manifest = head_manifest(network.artifact, name=name, labels=labels)
     return seal_head(folder, manifest, np.eye(3, dtype=np.float32), np.zeros(3, np.float32), network)
+
+
+def seal_whole(folder: Path) -> Artifact:
+    """A sealed whole model in `folder`: scores are the shares of the colours."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats"], ["means"], axes=[1, 2], keepdims=0),
+        helper.make_node("Softmax", ["means"], ["scores"], axis=1),
+    ]
+    graph = model(nodes, {}, ["N", 8, 8, 3], [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])])
+    manifest = Manifest(kind="model", name="whole", task="classify", pixels=PIXELS, labels=LABELS, origin=ORIGIN)
+    return seal_network(folder, manifest, graph)

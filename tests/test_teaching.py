@@ -1,0 +1,181 @@
+"""From a folder of photos to a recognizer, on the tiny backbone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mingmu import verbs
+from mingmu.cli import main
+from mingmu.core.answers import Labels
+from mingmu.core.errors import BadRequest, Conflict, NoCoverage, NotFound
+from mingmu.core.pixels import encode_png
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store
+from mingmu.teach.teach import Options
+from tests import tiny
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+QUICK = Options(effort="quick")
+
+
+def draw(folder: Path, count: int, *, seed: int = 0, colours: dict[str, tuple[int, int, int]] = COLOURS) -> Path:
+    """Noisy pictures of each colour, in a folder for each."""
+    random = np.random.default_rng(seed)
+    for name, colour in colours.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            noise = random.normal(0, 40, (12, 12, 3)) + random.normal(0, 25, 3)
+            pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            (folder / name / f"{number}.png").write_bytes(encode_png(pixels))
+    return folder
+
+
+@pytest.fixture
+def store(data_dir: Path) -> Store:
+    return Store(data_dir)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return draw(tmp_path / "photos", 12)
+
+
+def say(store: Store, name: str, picture: bytes) -> Labels:
+    answer = Library(store).open(store.resolve(name).digest).recognize([picture])[0]
+    assert isinstance(answer, Labels)
+    return answer
+
+
+def test_a_taught_recognizer_knows_its_colours_and_is_published(store: Store, photos: Path, red_png: bytes, blue_png: bytes) -> None:
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    assert store.resolve("colours") == taught.version
+    assert say(store, "colours", red_png).labels[0].label == "red"
+    assert say(store, "colours", blue_png).labels[0].label == "blue"
+    assert taught.report.measures.accuracy.value > 0.9
+    assert "cross-validation" in taught.report.measures.source
+
+
+def test_teaching_the_same_photos_again_gives_the_same_version(store: Store, photos: Path) -> None:
+    first = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    assert verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK).version == first.version
+
+
+def test_a_test_part_measures_the_sealed_recognizer_and_teaches_nothing(store: Store, photos: Path, tmp_path: Path) -> None:
+    test = draw(tmp_path / "test", 5, seed=1)
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", test=test, options=QUICK)
+    manifest = store.artifact(taught.version.digest).manifest
+    assert taught.report.measures.examples == 15
+    assert manifest.made_by["photos"] == 36
+
+
+def test_many_photos_are_parted_so_that_some_measure(store: Store, tmp_path: Path) -> None:
+    taught = verbs.teach(store, draw(tmp_path / "many", 120), name="colours", backbone="tiny", options=QUICK)
+    assert 60 <= taught.report.measures.examples <= 84
+    assert "not taught on" in taught.report.measures.source
+
+
+def test_photos_can_be_added_with_a_new_label(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    more = draw(tmp_path / "more", 12, seed=2, colours={"white": (230, 230, 230)})
+    taught = verbs.teach(store, more, name="colours", backbone="tiny", add=True, options=QUICK)
+    manifest = store.artifact(taught.version.digest).manifest
+    assert (taught.version.version, manifest.labels) == (2, ("blue", "green", "red", "white"))
+    parent, child = store.datasets.versions("colours")
+    assert child.parent == parent.digest
+
+
+def test_what_was_never_taught_cannot_be_added_to(store: Store, photos: Path) -> None:
+    with pytest.raises(NotFound):
+        verbs.teach(store, photos, name="tiny", backbone="tiny", add=True)
+
+
+def test_something_unlike_anything_taught_makes_it_abstain(store: Store, photos: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    yellowish = encode_png(np.full((12, 12, 3), (120, 120, 120), np.uint8))
+    assert say(store, "colours", yellowish).abstain
+    assert not say(store, "colours", encode_png(np.full((12, 12, 3), COLOURS["red"], np.uint8))).abstain
+
+
+def test_a_prediction_set_grows_with_its_promise(store: Store, photos: Path, red_png: bytes) -> None:
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    recognizer = Library(store).open(taught.version.digest)
+    sizes = []
+    for coverage in (0.5, 0.9, 0.999):
+        answer = recognizer.recognize([red_png], coverage=coverage)[0]
+        assert isinstance(answer, Labels)
+        sizes.append(len(answer.labels))
+    assert sizes[0] == 1
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 3  # 36 photos are too few for 99.9 %: only all labels keep that promise
+    assert isinstance(recognizer.recognize([red_png], coverage=1.5)[0], NoCoverage)
+
+
+def test_an_answer_can_be_traced_to_its_photos_and_settings(store: Store, photos: Path) -> None:
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    lineage = store.records.lineage(taught.version.digest)
+    assert lineage.dataset == store.datasets.resolve("colours").digest
+    assert lineage.settings["effort"] == "quick"
+    assert len(store.records.reports(taught.version.digest)) == 1
+
+
+def test_one_label_is_too_few_to_teach(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="at least 2"):
+        verbs.teach(store, draw(tmp_path / "one", 5, colours={"red": (200, 0, 0)}), name="x", backbone="tiny")
+
+
+def test_a_whole_model_is_no_backbone(store: Store, photos: Path) -> None:
+    store.publish("whole", store.add(tiny.seal_whole).digest)
+    with pytest.raises(Conflict, match="without features"):
+        verbs.teach(store, photos, name="x", backbone="whole")
+
+
+def test_comparing_a_good_with_a_bad_recognizer_says_which_is_better(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="good", backbone="tiny", options=QUICK)
+    swapped = {"red": COLOURS["green"], "green": COLOURS["blue"], "blue": COLOURS["red"]}
+    verbs.teach(store, draw(tmp_path / "wrong", 12, colours=swapped), name="bad", backbone="tiny", options=QUICK)
+    found = verbs.compare(store, "bad", "good", draw(tmp_path / "fresh", 10, seed=3))
+    assert found.better == "B"
+    assert "B is better" in found.verdict
+
+
+def test_the_audit_finds_planted_faults_and_cleaning_drops_them(store: Store, photos: Path, tmp_path: Path) -> None:
+    (photos / "blue/copy.png").write_bytes((photos / "red/0.png").read_bytes())
+    (photos / "red/broken.png").write_bytes(b"no picture")
+    audited = verbs.audit(store, photos, backbone="tiny")
+    kinds = {finding.kind for finding in audited.findings}
+    assert {"label-clash", "unreadable"} <= kinds
+    cleaned = verbs.clean(store, audited, tmp_path / "clean", backbone="tiny")
+    assert not {"red/0.png", "blue/copy.png"} & {example.name for example in cleaned.dataset}
+    assert len([*(tmp_path / "clean").rglob("*.png")]) == len(cleaned.dataset) == 35
+    assert "after" in cleaned.verdict
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as done:
+        main([str(argument) for argument in arguments])
+    return int(done.value.code or 0), capsys.readouterr().out
+
+
+def test_the_command_line_teaches_measures_and_moves_aliases(
+    data_dir: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data-dir", data_dir]
+    page, card = tmp_path / "report.html", tmp_path / "card.md"
+    code, out = run(capsys, "teach", photos, "--name", "colours", "--backbone", "tiny", "--html", page, "--card", card, "--json", *options)
+    taught = json.loads(out)
+    assert (code, taught["version"]) == (0, 1)
+    assert taught["digest"] in page.read_text()
+    assert taught["digest"] in card.read_text()
+    assert run(capsys, "publish", "colours@prod", "1", *options)[0] == 0
+    code, out = run(capsys, "versions", "colours", "--json", *options)
+    assert json.loads(out)["versions"][0]["aliases"] == ["prod"]
+    assert run(capsys, "remove", "colours@1", *options)[0] == 1  # prod points to it
+    assert run(capsys, "evaluate", "colours@prod", photos, *options)[0] == 0
+    assert run(capsys, "audit", photos, "--backbone", "tiny", "--html", tmp_path / "audit.html", *options)[0] == 0
+    assert run(capsys, "remove", "colours@1", "--force", *options)[0] == 0
+    code, out = run(capsys, "gc", "--min-age", "0", "--json", *options)
+    assert json.loads(out)["artifacts"] == 1
