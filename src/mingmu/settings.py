@@ -51,6 +51,7 @@ class Settings(BaseModel):
         default=10.0, gt=0, description="Seconds a request may take (then 504), unless its header X-Request-Timeout-Ms says otherwise."
     )
     drain_timeout: float = Field(default=20.0, gt=0, description="Seconds that requests in flight get to finish when the service stops.")
+    max_loaded: int = Field(default=20_000, gt=0, description="Most recognizers kept in memory; the one unused longest makes room.")
     reload_interval: float = Field(default=1.0, gt=0, description="Seconds between looks at the data folder for new recognizers.")
 
     max_upload_bytes: int = Field(default=4 * 2**30, gt=0, description="Largest archive that may be uploaded as a dataset, in bytes.")

@@ -124,3 +124,17 @@ async def test_more_requests_than_the_limit_are_refused_before_their_body_is_rea
     await host.stop()
     with pytest.raises(Overloaded, match="shutting down"), host.admitted():
         pass
+
+
+async def test_the_recognizer_unused_longest_makes_room_and_comes_back_when_asked_for(data_dir: Path, red_png: bytes) -> None:
+    store = Store(data_dir)
+    for name in ("one", "two"):
+        store.publish(name, store.resolve("tiny").digest)
+    host = Host(Settings(data_dir=data_dir, max_loaded=2))
+    await host.start()
+    first = await host.served("tiny")
+    for name in ("one", "tiny", "two"):
+        await host.served(name)
+    assert await host.served("tiny") is first  # it was used after `one`, which made room
+    assert top((await host.see(await host.served("one"), red_png)).reading.scores) == "red"
+    await host.stop()

@@ -131,11 +131,13 @@ class Host:
 
     async def served(self, reference: str) -> Served:
         """The recognizer that `name` or `name@version` means, loaded if need be; raises NotFound, BadArtifact or Unproven."""
-        loading = self._served.get(reference)
+        loading = self._served.pop(reference, None)
         if loading is None:
             loading = asyncio.ensure_future(self._in(self._loaders, self._open, reference))
-            self._served[reference] = loading
             loading.add_done_callback(lambda done: self._forget_failed(reference, done))
+        self._served[reference] = loading  # at the end: the first is the one unused longest
+        if len(self._served) > self.settings.max_loaded:
+            del self._served[next(iter(self._served))]
         return await asyncio.shield(loading)
 
     async def see(self, served: Served, image: bytes, *, deadline: float = math.inf, explain: bool = False) -> Seen:
