@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import skimage.data
@@ -216,7 +217,8 @@ def features_of(dataset: Dataset, blobs: Memory) -> Features:
     """The pooled features of three depths of `general`; zeros for what cannot be decoded."""
     from mingmu.core.errors import BadImage
 
-    network = open_recognizer(Settings(), "general").recognizer.network
+    with TemporaryDirectory() as scratch:
+        network = open_recognizer(Settings(data_dir=Path(scratch)), "general").recognizer.network
     spec: PixelSpec = network.artifact.manifest.pixels
     blank = np.zeros((spec.size[1], spec.size[0], 3), np.uint8)
     names = ("features", "features_2", "features_3")

@@ -101,6 +101,8 @@ def teach(
     """
     check_name(name)
     parent = _taught_on(store, name) if add else None
+    if add and (options is None or options.view is None):  # the view that was chosen still fits, and its features are known
+        options = replace(options or Options(), view=store.artifact(store.resolve(name).digest).manifest.pixels)
     found = reading.read(source, store.blobs, progress)
     dataset, findings = found.dataset, found.findings
     if parent:
@@ -147,7 +149,7 @@ def audit(store: Store, source: Path, *, backbone: str = "general", progress: Pr
     features = extract(network.artifact.manifest.pixels, images, lambda share: progress("looking at the photos", share)).values
     probabilities = _out_of_fold(found.dataset, extract, progress)
     findings = auditing.audit(found.dataset, store.blobs, features["features"], probabilities, progress)
-    return Audited(found.dataset, (*found.findings, *findings))
+    return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))))
 
 
 def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "general", progress: Progress = silent) -> Cleaned:
