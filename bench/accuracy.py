@@ -1,6 +1,6 @@
-"""How good taught heads are: `python bench/accuracy.py [--quick] [--data-dir DIR] [--set NAME]`.
+"""How good taught heads are: `python bench/accuracy.py [--quick] [--data-dir DIR] [--set NAME] [--head FORM]`.
 
-Ours against scikit-learn's logistic regression on the same backbone's last pooled features (its own view), at 5, 20 and all
+Ours against scikit-learn's logistic regression on the same backbone's last pooled features (its own view), at 1, 5, 20 and all
 photos per class, over several seeds: accuracy with its standard deviation over the seeds, the paired difference, ECE (15 bins),
 and the coverage of prediction sets that promise 0.90 and 0.95, with the range a binomial allows 95 % of the time. Coverage is
 counted before the likeliest label is let into every set, which can only add to it; the mean size of the sets after that.
@@ -35,8 +35,9 @@ from mingmu.data.dataset import Dataset, Example
 from mingmu.settings import Settings
 from mingmu.teach import calibrate
 from mingmu.teach.cache import FeatureCache
+from mingmu.teach.choose import FORMS, Form
 from mingmu.teach.features import Extractor
-from mingmu.teach.teach import teach
+from mingmu.teach.teach import Options, teach
 
 SIGNS = Path(__file__).resolve().parents[1] / "../shared/data/sign-digits"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -137,12 +138,12 @@ def divide(classes: NDArray[np.int64], per_class: int | None, seed: int) -> tupl
     return np.concatenate(train), np.concatenate(test)
 
 
-def run(photos: Photos, network: Network, extract: Extractor, per_class: int | None, seed: int) -> Score:
+def run(photos: Photos, network: Network, extract: Extractor, per_class: int | None, seed: int, forms: tuple[Form, ...]) -> Score:
     """Teach both ways on one division, and test."""
     _, classes = np.unique(photos.labels, return_inverse=True)
     train, test = divide(classes, per_class, seed)
     dataset = Dataset.of(Example(photos.images[i], (photos.labels[i],), f"{i:06}") for i in train)
-    taught = teach(dataset, extract)
+    taught = teach(dataset, extract, options=Options(forms=forms))
     found = extract(taught.pixels, [photos.images[i] for i in test]).values
     logits = taught.head(np.concatenate([found[name] for name in taught.outputs], axis=1))
     probabilities, truth = calibrate.probabilities_of(logits, taught.temperature), classes[test]
@@ -191,10 +192,12 @@ def show(name: str, per_class: int | None, scores: list[Score]) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="sign-digits only, 5 and 20 photos per class, two seeds")
+    options.add_argument("--quick", action="store_true", help="sign-digits only, 1, 5 and 20 photos per class, two seeds")
     options.add_argument("--data-dir", type=Path)
     options.add_argument("--set", choices=sorted(SETS), action="append")
+    options.add_argument("--head", choices=("prototype", "discriminant", "logistic", "svm"))
     given = options.parse_args()
+    forms = (given.head,) if given.head else FORMS
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.data_dir or Path(scratch)
         network = verbs.open_recognizer(Settings(data_dir=folder), "general").recognizer.network
@@ -208,8 +211,8 @@ def main() -> None:
                 print(f"{name}: skipped, it is not on this machine")
                 continue
             extract = Extractor(network, photos.blobs, outputs, FeatureCache(folder / "features"))
-            for per_class in (5, 20) if given.quick else (5, 20, None):
-                show(name, per_class, [run(photos, network, extract, per_class, seed) for seed in range(2 if given.quick else 5)])
+            for per_class in (1, 5, 20) if given.quick else (1, 5, 20, None):
+                show(name, per_class, [run(photos, network, extract, per_class, seed, forms) for seed in range(2 if given.quick else 5)])
 
 
 if __name__ == "__main__":

@@ -105,8 +105,28 @@ def test_recognize_reads_standard_input(run: Run, red_png: bytes, monkeypatch: p
 
 def test_an_unknown_recognizer_is_one_line_on_stderr(run: Run, photos: Path) -> None:
     done = run("recognize", photos, "--recognizer", "tinny", "--json")
-    assert (done.code, done.out) == (1, "")
+    assert done.code == 1
     assert done.err == "error: no recognizer named 'tinny'; did you mean tiny?\n"
+    assert done.json == {"error": {"kind": "not-found", "detail": "no recognizer named 'tinny'; did you mean tiny?"}}
+
+
+def test_json_stays_json_whatever_a_file_is_called(run: Run, photos: Path) -> None:
+    (photos / "red.png").rename(photos / os.fsdecode(b"caf\xe9.png"))
+    done = run("recognize", photos / os.fsdecode(b"caf\xe9.png"), "--recognizer", "tiny", "--json")
+    assert done.json["answers"][0]["source"] == str(photos / "caf\ufffd.png")
+
+
+def test_a_file_that_is_not_there_is_an_error_in_json_too(run: Run, tmp_path: Path) -> None:
+    done = run("install", tmp_path / "missing.mingmu", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (1, "not-found")
+
+
+def test_recognize_refuses_a_format_of_telephones_clearly(run: Run, photos: Path) -> None:
+    (photos / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    done = run("recognize", photos, "--recognizer", "tiny", "--top", "1")
+    assert (done.code, len(done.out.splitlines())) == (1, 3)
+    assert done.err.startswith(f"error: {photos / 'phone.HEIC'}: ")
+    assert "HEIC" in done.err.partition(": ")[2].partition(": ")[2]
 
 
 @pytest.mark.parametrize("arguments", [["recognize"], ["recognize", "x.png", "--top", "0"], ["nonsense"], ["list", "--nonsense"]])
@@ -136,6 +156,12 @@ def test_list_names_what_is_here_and_what_can_be_had(run: Run, data_dir: Path) -
     assert (row["name"], row["version"], row["labels"]) == ("tiny", 1, 3)
     assert {"general", "general-large"} <= {entry["name"] for entry in done.json["available"]}
     assert run("list").out == f"tiny\t1\t3\t{row['bytes'] / 1e6:.1f} MB\t{row['digest'][:12]}\t{row['created']}\n"
+
+
+def test_list_of_an_empty_folder_names_what_can_be_had(run: Run, tmp_path: Path) -> None:
+    done = run("list", "--data-dir", tmp_path / "empty")
+    assert "general\tclassify\t" in done.out
+    assert done.err.startswith("no recognizer is here yet")
 
 
 def test_list_reports_a_damaged_recognizer_and_shows_the_others(run: Run, data_dir: Path) -> None:
@@ -215,6 +241,7 @@ def test_an_imported_model_recognizes(run: Run, model: Path, photos: Path) -> No
         (["--size", "8", "--margin", "2"], 2, "--margin"),
         (["--size", "8", "--mean", "1,2"], 2, "2 numbers"),
         (["--size", "8", "--std", "one"], 2, "'one' is not a number"),
+        (["--size", "8", "--mean", "nan"], 2, "'nan' is not finite"),
         (["--size", "8", "--name", "Colours!"], 1, "cannot be a name"),
     ],
 )
@@ -223,6 +250,27 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason(run: Run, model: P
     assert (done.code, done.out) == (code, "")
     assert said in " ".join(done.err.replace("│", " ").split())
     assert [row["name"] for row in run("list", "--json").json["recognizers"]] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (b"red\ngr\xfcn\nblue", "not text in UTF-8: byte 6 is 0xfc"),
+        (b"red\nred\nblue", "labels repeat"),
+        (b"red", "3 scores but there are 1 labels"),
+    ],
+)
+def test_labels_that_do_not_fit_are_one_line_on_stderr(run: Run, model: Path, labels: bytes, said: str) -> None:
+    model.with_suffix(".txt").write_bytes(labels)
+    done = run("import", model, "--name", "colours", "--labels", model.with_suffix(".txt"), "--size", "8")
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert said in done.err
+
+
+def test_labels_may_begin_with_a_byte_order_mark(run: Run, model: Path) -> None:
+    model.with_suffix(".txt").write_bytes("\n".join(tiny.LABELS).encode("utf-8-sig"))
+    run("import", model, "--name", "colours", "--labels", model.with_suffix(".txt"), "--size", "8")
+    assert run("show", "colours", "--json").json["manifest"]["labels"] == list(tiny.LABELS)
 
 
 def test_names_complete_in_the_shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ from mingmu.core.answers import Label, Labels
 from mingmu.core.errors import (
     BadImage,
     BadRequest,
+    Conflict,
     DeadlineExceeded,
     ImageTooLarge,
     MingmuError,
@@ -67,6 +69,9 @@ def service() -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            while "Transfer-Encoding" in self.headers and (size := int(self.rfile.readline(), 16)):
+                body += self.rfile.read(size)
+                self.rfile.readline()
             state.requests.append((self.path, dict(self.headers), body))
             time.sleep(state.delay)
             status, headers, content = state.responses.pop(0)
@@ -77,7 +82,7 @@ def service() -> Iterator[Service]:
                 self.end_headers()
                 self.wfile.write(content)
 
-        do_GET = do_POST = respond  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_DELETE = respond  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -141,12 +146,26 @@ def test_pixels_arrive_unchanged(ask: Asker, service: Service) -> None:
         assert np.array_equal(PixelSpec(size=(7, 5), filter="nearest").frame(body).pixels, pixels)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16"])
-def test_a_picture_of_any_mode_is_sent(ask: Asker, service: Service, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
+def test_a_picture_of_any_8_bit_mode_is_sent(ask: Asker, service: Service, mode: str) -> None:
     service.responses = [answered(CAT)]
     picture = Image.new("I;16", (7, 5)) if mode == "I;16" else Image.new("RGB", (7, 5), "white").convert(mode)
     ask(service.url, "recognize", picture)
     assert Image.open(io.BytesIO(service.only[2])).size == (7, 5)
+
+
+@pytest.mark.parametrize("mode", ["PA", "RGBa"])
+def test_a_picture_keeps_its_transparency_in_every_mode(ask: Asker, service: Service, mode: str) -> None:
+    service.responses = [answered(CAT)]
+    ask(service.url, "recognize", Image.new("RGBA", (7, 5), (255, 0, 0, 0)).convert(mode))
+    assert Image.open(io.BytesIO(service.only[2])).convert("RGBA").getpixel((0, 0))[3] == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16B", "LAB"])
+def test_a_picture_whose_values_would_be_clipped_is_refused(ask: Asker, service: Service, mode: str) -> None:
+    with pytest.raises(BadRequest, match=f"mode {mode}, which a PNG cannot keep"):
+        ask(service.url, "recognize", Image.new(mode, (7, 5)))
+    assert service.requests == []
 
 
 def test_a_picture_from_a_turned_photo_is_sent_with_its_right_side_up(ask: Asker, service: Service) -> None:
@@ -281,3 +300,79 @@ def test_an_overload_tells_when_to_come_back(ask: Asker, service: Service) -> No
     with pytest.raises(Overloaded) as raised:
         ask(service.url, "recognize", b"x", options={"retries": 0})
     assert raised.value.retry_after == 7.0
+
+
+def job(state: str = "queued", **more: Any) -> dict[str, Any]:
+    row = {"id": 7, "verb": "teach", "subject": "flowers", "state": state, "step": "", "share": 0.0, "result": None, "error": None}
+    return row | {"created": "2025-05-01T10:00:00+00:00", "attempts": 1} | more
+
+
+def accepted() -> tuple[int, dict[str, str], bytes]:
+    return 202, {}, json.dumps({"job": job()}).encode()
+
+
+def told(*events: tuple[int | None, str, dict[str, Any]]) -> tuple[int, dict[str, str], bytes]:
+    """A stream of events, each with its number, kind and data."""
+    blocks = [(f"id: {number}\n" if number else "") + f"event: {kind}\ndata: {json.dumps(data)}\n\n" for number, kind, data in events]
+    return 200, {"Content-Type": "text/event-stream"}, (": still here\n\n" + "".join(blocks)).encode()
+
+
+DONE = {"recognizer": "flowers", "version": 1, "digest": "d" * 64, "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}}
+
+
+def test_teaching_sends_a_folder_follows_its_jobs_and_gives_what_came_of_them(ask: Asker, service: Service, tmp_path: Path) -> None:
+    photos = {"rose/a b.jpg": b"a rose" * 200_000, "tulip/ü.jpg": b"a tulip"}
+    for name, data in photos.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "link").symlink_to("rose")
+    half = told((1, "queued", {}), (5, "progress", {"step": "reading", "share": 0.5}))
+    service.responses = [problem(503, "overloaded"), accepted(), half, told((None, "end", job("done")))]
+    service.responses += [accepted(), told((None, "end", job("done", result=DONE)))]
+    steps: list[tuple[str, float]] = []
+    taught = ask(service.url, "teach", tmp_path, name="flowers", effort="quick", progress=lambda *said: steps.append(said))
+    assert (taught.recognizer, taught.version, taught.accuracy, taught.interval) == ("flowers", 1, 0.9, (0.8, 0.95))
+    upload = service.requests[1]
+    assert upload[0] == "/v1/datasets?name=flowers"
+    with zipfile.ZipFile(io.BytesIO(upload[2])) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == photos
+    assert service.requests[0][2] == upload[2]  # what was refused is sent again
+    assert service.requests[3][1]["Last-Event-ID"] == "5"  # and what broke off goes on
+    assert json.loads(service.requests[4][2]) == {"dataset": "flowers", "backbone": "general", "effort": "quick"}
+    assert ("reading", 0.5) in steps
+    assert max(share for _, share in steps) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "raised"),
+    [
+        ("failed", {"kind": "bad-request", "detail": "too few photos"}, BadRequest),
+        ("failed", {"kind": "queue-full", "detail": "it is full"}, QueueFull),
+        ("failed", {"kind": "worker-died", "detail": "out of memory"}, MingmuError),
+        ("cancelled", None, Conflict),
+    ],
+)
+def test_a_job_that_comes_to_nothing_raises_why(
+    ask: Asker, service: Service, state: str, error: dict[str, str] | None, raised: type[MingmuError]
+) -> None:
+    service.responses = [told((None, "end", job(state, error=error)))]
+    with pytest.raises(raised, match=error["detail"] if error else "was cancelled"):
+        ask(service.url, "follow", 7)
+
+
+def test_a_job_that_is_not_there_is_not_waited_for(ask: Asker, service: Service) -> None:
+    service.responses = [problem(404, "not-found")]
+    with pytest.raises(NotFound):
+        ask(service.url, "follow", 7)
+
+
+def test_jobs_reports_and_examples_have_calls_of_their_own(ask: Asker, service: Service) -> None:
+    service.responses = [(200, {}, json.dumps({"jobs": [job()]}).encode()), (200, {}, json.dumps(job("cancelled")).encode())]
+    service.responses += [(200, {}, b'{"accuracy": 1}'), accepted()]
+    assert [each.id for each in ask(service.url, "jobs")] == [7]
+    assert ask(service.url, "cancel", 7).state == "cancelled"
+    assert ask(service.url, "report", "flowers@2") == {"accuracy": 1}
+    assert ask(service.url, "add_example", "flowers", b"a photo", "pear", teach=True).id == 7
+    paths = ["/v1/jobs", "/v1/jobs/7", "/v1/recognizers/flowers@2/report", "/v1/recognizers/flowers/examples?label=pear&teach=true"]
+    assert [path for path, _, _ in service.requests] == paths
+    assert service.requests[3][2] == b"a photo"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -28,7 +27,7 @@ def answers(url: str) -> bool:
 @pytest.mark.real
 def test_the_demo_recognizes_real_photos_and_ends(folder: Path) -> None:
     command = [sys.executable, "-m", "mingmu.demo", "--data-dir", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=os.environ | {"COLUMNS": "200"})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     rows = {cells[1].strip(): cells[2] for line in done.stdout.splitlines() if len(cells := line.split("│")) == 6}
     assert set(rows) == {Path(file).name for _, file in demo.PHOTOS}

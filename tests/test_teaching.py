@@ -119,7 +119,7 @@ def test_an_answer_can_be_traced_to_its_photos_and_settings(store: Store, photos
     lineage = store.records.lineage(taught.version.digest)
     assert lineage.dataset == store.datasets.resolve("colours").digest
     assert lineage.settings["effort"] == "quick"
-    assert len(store.records.reports(taught.version.digest)) == 1
+    assert len(store.records.reports(taught.version.digest)) == 2  # the report, and its page
 
 
 def test_one_label_is_too_few_to_teach(store: Store, tmp_path: Path) -> None:
@@ -179,3 +179,25 @@ def test_the_command_line_teaches_measures_and_moves_aliases(
     assert run(capsys, "remove", "colours@1", "--force", *options)[0] == 0
     code, out = run(capsys, "gc", "--min-age", "0", "--json", *options)
     assert json.loads(out)["artifacts"] == 1
+
+
+def test_a_table_with_several_labels_a_photo_teaches_to_say_several(store: Store, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = ["file,labels"]
+    for number in range(60):
+        strong = random.random(3) < 0.5
+        strong[number % 3] |= not strong.any()
+        pixels = np.clip(random.normal(60, 20, (12, 12, 3)) + 120 * strong, 0, 255).astype(np.uint8)
+        (tmp_path / f"{number}.png").write_bytes(encode_png(pixels))
+        rows.append(f"{number}.png," + "|".join(label for label, there in zip(COLOURS, strong, strict=True) if there))
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    taught = verbs.teach(store, tmp_path, name="mixed", backbone="tiny", options=QUICK)
+    assert taught.report.measures.multi_label
+    assert taught.report.measures.accuracy.value > 0.9
+    yellow = say(store, "mixed", encode_png(np.full((12, 12, 3), (180, 180, 60), np.uint8)))
+    assert {label.label for label in yellow.labels if label.score >= 0.5} == {"red", "green"}
+    assert not yellow.abstain
+    assert say(store, "mixed", encode_png(np.full((12, 12, 3), 60, np.uint8))).abstain
+    recognizer = Library(store).open(taught.version.digest)
+    assert not recognizer.covers
+    assert verbs.evaluate(store, "mixed", tmp_path).measures.multi_label

@@ -89,9 +89,9 @@ def test_a_file_over_the_limit_is_refused_without_being_read_whole(data_dir: Pat
 
 def test_a_folder_stands_for_the_images_in_it_and_below_sorted(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    for name in ("c.JPG", "a.png", "notes.txt", "b/d.webp"):
+    for name in ("c.JPG", "a.png", "notes.txt", "b/d.webp", "e.heic"):
         (tmp_path / name).touch()
-    assert list(verbs.image_sources([str(tmp_path)])) == [str(tmp_path / name) for name in ("a.png", "b/d.webp", "c.JPG")]
+    assert list(verbs.image_sources([str(tmp_path)])) == [str(tmp_path / name) for name in ("a.png", "b/d.webp", "c.JPG", "e.heic")]
 
 
 def test_a_pattern_stands_for_the_files_that_match(tmp_path: Path) -> None:
@@ -108,6 +108,15 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> Non
 def test_what_stands_for_nothing_stays_so_that_it_is_reported(tmp_path: Path) -> None:
     arguments = ["-", "missing.png", str(tmp_path), str(tmp_path / "*.png")]
     assert list(verbs.image_sources(arguments)) == arguments
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "*.png"])
+def test_a_path_that_the_system_refuses_fails_alone(recognizer: Recognizer, tmp_path: Path, red_png: bytes, name: str) -> None:
+    (tmp_path / "red.png").write_bytes(red_png)
+    sources = verbs.image_sources([str(tmp_path / name), str(tmp_path / "red.png")])
+    (_, refused), (_, answer) = verbs.recognize(recognizer, sources)
+    assert isinstance(refused, MingmuError)
+    assert first_label(answer) == "red"
 
 
 # ensure, show, listing, verify

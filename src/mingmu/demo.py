@@ -31,6 +31,7 @@ PHOTOS = (  # package, file: photos that ship with it, freely licensed
 )
 STARTS_WITHIN = 120.0  # seconds; the first start builds the recognizer
 STOPS_WITHIN = 20.0
+WIDE = 200  # characters; where there is no terminal, nothing needs to wrap
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,7 +121,7 @@ def show(url: str, photos: list[Path]) -> None:
             recognition = client.recognize(photo, top=3)
             elapsed = (time.perf_counter() - started) * 1000
             table.add_row(photo.name, labels_of(recognition), f"{elapsed:.0f}", recognition.digest[:12])
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def labels_of(recognition: Recognition) -> str:

@@ -87,3 +87,27 @@ def test_an_array_file_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.
         archive.writestr("a.npy", b"\0" * 2000)
     with pytest.raises(BadArtifact, match="limit"):
         unpack_arrays(buffer.getvalue(), where="here")
+
+
+def array_file(header: bytes, body: bytes = b"") -> bytes:
+    header = header.ljust(117) + b"\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + body)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000,)}",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+        b"{'descr': '<U9', 'fortran_order': False, 'shape': (1,)}",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,",
+        b"{'descr': ['x'], 'fortran_order': 1, 'shape': 7}",
+        b"\xff(((",
+    ],
+)
+def test_an_array_whose_header_lies_is_refused_before_memory_is_spent(header: bytes) -> None:
+    with pytest.raises(BadArtifact, match="npz"):
+        unpack_arrays(array_file(header, bytes(36)), where="here")

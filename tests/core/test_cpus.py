@@ -13,20 +13,43 @@ def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """What the kernel tells about the process: in a container, the root."""
+    (tmp_path / "own").write_text("0::/\n")
+    return tmp_path / "own"
+
+
 @pytest.mark.parametrize(("text", "count"), [("max 100000", 8), ("200000 100000", 2), ("150000 100000", 2), ("5000 100000", 1), ("", 8)])
-def test_the_quota_of_a_container_counts(tmp_path: Path, text: str, count: int) -> None:
+def test_the_quota_of_a_container_counts(tmp_path: Path, own: Path, text: str, count: int) -> None:
     (tmp_path / "cpu.max").write_text(text)
-    assert cpu_count(tmp_path) == count
+    assert cpu_count(tmp_path, own) == count
 
 
-def test_the_quota_of_an_older_container_counts(tmp_path: Path) -> None:
+def test_the_quota_of_an_older_container_counts(tmp_path: Path, own: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text("300000\n")
     (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    assert cpu_count(tmp_path) == 3
+    assert cpu_count(tmp_path, own) == 3
     (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
-    assert cpu_count(tmp_path) == 8
+    assert cpu_count(tmp_path, own) == 8
 
 
 def test_without_a_container_all_processors_count(tmp_path: Path) -> None:
-    assert cpu_count(tmp_path / "absent") == 8
+    assert cpu_count(tmp_path / "absent", tmp_path / "absent") == 8
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "name", "text"),
+    [
+        ("0::/system.slice/mingmu.service", "system.slice/mingmu.service", "cpu.max", "300000 100000"),
+        ("0::/system.slice/mingmu.service", "system.slice", "cpu.max", "300000 100000"),
+        ("4:cpu,cpuacct:/a b/c\n3:memory:/d\n0::/x", "cpu/a b/c", "cpu.cfs_quota_us", "300000"),
+    ],
+)
+def test_the_quota_of_a_service_and_of_the_slice_it_is_in_counts(tmp_path: Path, own: str, folder: str, name: str, text: str) -> None:
+    (tmp_path / "own").write_text(own + "\n")
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / name).write_text(text)
+    (tmp_path / folder / "cpu.cfs_period_us").write_text("100000")
+    assert cpu_count(tmp_path, tmp_path / "own") == 3

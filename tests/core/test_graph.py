@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, load_model_from_string
+from onnx import ModelProto, TensorProto, helper, load_model_from_string, numpy_helper
 
 from mingmu.core import graph
 from mingmu.core.artifact import Array
@@ -80,3 +80,29 @@ def test_a_graph_whose_input_is_not_pixels_cannot_run() -> None:
     model = tiny.model([helper.make_node("Identity", ["pixels"], ["scores"])], {}, ["N", 8, 8, 3], outputs, TensorProto.FLOAT)
     with pytest.raises(BadModel, match="uint8"):
         OnnxRuntime(model)
+
+
+def test_a_giant_of_doubles_and_one_inside_a_branch_are_refused() -> None:
+    expand = helper.make_node("Expand", ["one", "shape"], ["giant"])
+    total = helper.make_node("ReduceSum", ["giant"], ["sum"], keepdims=0)
+    constants: dict[str, Array] = {"one": np.ones((1, 1)), "shape": np.array([20_000, 20_000], np.int64), "yes": np.array(True)}
+    inner = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    branch = helper.make_graph([expand, total], "branch", [], [helper.make_tensor_value_info("sum", TensorProto.DOUBLE, [])], inner)
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [])]
+    flat = [expand, total, helper.make_node("Cast", ["sum"], ["scores"], to=TensorProto.FLOAT)]
+    nested = [
+        helper.make_node("If", ["yes"], ["either"], then_branch=branch, else_branch=branch),
+        helper.make_node("Cast", ["either"], ["scores"], to=TensorProto.FLOAT),
+    ]
+    for nodes, stored in ((flat, constants), (nested, {"yes": constants["yes"]})):  # 3.2 GB; as floats they would pass
+        with pytest.raises(BadModel, match="giant"):
+            graph.check_sizes(graph.parse(tiny.model(nodes, stored, ["N", 8, 8, 3], outputs)))
+
+
+def test_a_graph_that_gives_nothing_or_no_floats_cannot_run() -> None:
+    nodes = [helper.make_node("Cast", ["pixels"], ["words"], to=TensorProto.STRING)]
+    words = [helper.make_tensor_value_info("words", TensorProto.STRING, ["N", 8, 8, 3])]
+    with pytest.raises(BadModel, match="float32 outputs"):
+        OnnxRuntime(tiny.model(nodes, {}, ["N", 8, 8, 3], words))
+    with pytest.raises(BadModel):
+        OnnxRuntime(tiny.model(nodes, {}, ["N", 8, 8, 3], []))

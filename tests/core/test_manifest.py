@@ -56,6 +56,9 @@ def test_a_file_name_that_leads_outside_is_refused(name: str) -> None:
         ({"labels": ("one",)}, "at least 2"),
         ({"labels": ("same", "same")}, "repeat"),
         ({"label_ids": ("n1",)}, "label ids"),
+        ({"files": {"probes": "0" * 64, "probes/a.png": "0" * 64}}, "both a file and a folder"),
+        ({"tolerance": {"outputs": 1.0}}, "less than or equal"),
+        ({"tolerance": {"pixels": 255.0}}, "less than or equal"),
         ({"kind": "head"}, "head section"),
         ({"head": {"backbone": "0" * 64}}, "head section"),
     ],
@@ -74,3 +77,9 @@ def test_a_temperature_of_zero_is_refused() -> None:
 def test_junk_is_refused_as_a_bad_artifact(junk: bytes) -> None:
     with pytest.raises(BadArtifact):
         Manifest.from_json(junk)
+
+
+def test_an_infinite_number_is_refused() -> None:
+    data = classifier().to_json().replace(b'"pixels":{', b'"pixels":{"jpeg_scaling":Infinity,')
+    with pytest.raises(BadArtifact, match="jpeg_scaling"):
+        Manifest.from_json(data)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mingmu.core.errors import BadImage, ImageTooLarge, UnsupportedImage
-from mingmu.core.pixels import Limits, PixelSpec, encode_png
+from mingmu.core.pixels import Budget, Limits, PixelSpec, encode_png
 
 skimage_data = pytest.importorskip("skimage.data", reason="the photos inside scikit-image are needed (extra `demo`)")
 
@@ -79,6 +80,41 @@ def test_transparency_is_composited_on_the_stated_background() -> None:
     Image.new("RGBA", (4, 4), (9, 9, 9, 0)).save(clear, "PNG")
     spec = PixelSpec(size=(2, 2), background=(10, 200, 30))
     assert spec.frame(clear.getvalue()).pixels.tolist() == [[[10, 200, 30]] * 2] * 2
+
+
+def composited(image: Image.Image) -> Image.Image:
+    """The whole image made opaque at once: what the colour policy says, without regard to memory."""
+    if image.mode == "I;16":
+        return Image.fromarray(np.rint(np.asarray(image) * (255 / 65535)).astype(np.uint8)).convert("RGB")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (10, 200, 30, 255)), layer).convert("RGB")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"margin": 0.9, "filter": "bicubic"},
+        {"fit": "squash", "filter": "lanczos"},
+        {"fit": "letterbox"},
+        {"margin": 0.31, "filter": "nearest"},
+    ],
+    ids=lambda choice: choice.get("filter", "bilinear"),
+)
+def test_what_is_made_opaque_strip_by_strip_equals_the_whole(mode: str, choice: dict[str, object]) -> None:
+    chance = np.random.default_rng(3)
+    colours = np.asarray(Image.fromarray(photo(701, 903)))
+    image = Image.fromarray(np.dstack([colours, chance.integers(0, 256, colours.shape[:2], dtype=np.uint8)]))
+    options: dict[str, Any] = {}
+    if mode == "I;16":
+        image = Image.fromarray(chance.integers(0, 65536, colours.shape[:2], dtype=np.uint16))
+    elif mode != "RGBA":
+        image, options = image.convert(mode), {"transparency": 7} if mode == "P" else {}
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1, **options)
+    spec = PixelSpec.model_validate({"size": (48, 64), "background": (10, 200, 30), "pad_colour": (10, 200, 30)} | choice)
+    expected = spec.frame(encode_png(np.asarray(composited(Image.open(file)))))
+    assert np.array_equal(spec.frame(file.getvalue()).pixels, expected.pixels)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
@@ -218,11 +254,12 @@ def test_threads_get_the_same_pixels_as_one() -> None:
 # Hostile input
 
 
-def png(width: int, height: int, *extra: bytes) -> bytes:
-    """A black grey-scale PNG, made without the memory that it takes to decode."""
+def png(width: int, height: int, *extra: bytes, colour_type: int = 0, depth: int = 8) -> bytes:
+    """A PNG of zeros, black grey-scale unless stated, made without the memory that it takes to decode."""
+    row = bytes(1 + width * {0: 1, 3: 1, 6: 4}[colour_type] * depth // 8)
     packer = zlib.compressobj(1)
-    rows = b"".join([packer.compress(bytes(width + 1)) for _ in range(height)]) + packer.flush()
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    rows = b"".join([packer.compress(row) for _ in range(height)]) + packer.flush()
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
@@ -317,6 +354,110 @@ def test_bombs_cost_no_memory(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     assert int(done.stdout) < 30 * 1024, f"{done.stdout} KiB"  # decoding them would take gigabytes
+
+
+TOGETHER = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from mingmu.core.pixels import PixelSpec
+spec = PixelSpec(size=(8, 8))
+small, *files = [Path(path).read_bytes() for path in sys.argv[2:]]
+spec.frame(small)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with ThreadPoolExecutor(int(sys.argv[1])) as pool:
+    assert len(list(pool.map(spec.frame, files))) == len(files)
+held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, held - before)
+"""
+
+
+def heavyweights() -> dict[str, bytes]:
+    """Small files of 8000x8000 pixels, which the limits let through."""
+    side = 8000
+    entries = chunk(b"PLTE", bytes(range(256)) * 3) + chunk(b"tRNS", bytes(range(256)))
+    return {
+        "palette.png": png(side, side, entries, colour_type=3),
+        "grey-16-bit.png": png(side, side, depth=16),
+        "rgba.png": png(side, side, colour_type=6),
+        "rgba.webp": bytes.fromhex("524946461a000000574542505650384c0d0000002f3fdfcf17071011118888fe0700"),
+    }
+
+
+def measured(folder: Path, threads: int, files: dict[str, bytes]) -> tuple[int, int]:
+    """What decoding files costs a process of its own at its peak, and what it keeps; MiB."""
+    for name, data in ({"small": encoded(photo(40, 30), "PNG")} | files).items():
+        (folder / name).write_bytes(data)
+    command = [sys.executable, "-c", TOGETHER, str(threads), *(str(folder / name) for name in ("small", *files))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    peak, held = (int(number) // 1024 for number in done.stdout.split())
+    return peak, held
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and other C libraries give memory back in other ways")
+@pytest.mark.parametrize(("name", "most"), [("palette.png", 100), ("grey-16-bit.png", 180), ("rgba.png", 330), ("rgba.webp", 1100)])
+def test_the_heaviest_images_within_the_limits_cost_what_their_codec_gives_and_little_more(tmp_path: Path, name: str, most: int) -> None:
+    peak, held = measured(tmp_path, 1, {name: heavyweights()[name]})
+    assert peak < most  # decoded they take 61, 122, 244 and, four times inside libwebp and Pillow, 977 MiB
+    assert held < 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and other C libraries give memory back in other ways")
+def test_heavy_images_in_many_threads_take_turns(tmp_path: Path) -> None:
+    data = heavyweights()
+    peak, _ = measured(tmp_path, 4, {f"{index}.webp": data["rgba.webp"] for index in range(2)} | {"a.png": data["rgba.png"]})
+    assert peak < 1300  # all at once: about 2200
+
+
+def test_a_budget_is_never_overspent_and_what_exceeds_it_runs_alone() -> None:
+    budget, lock = Budget(100), threading.Lock()
+    running: list[int] = []
+    seen: list[list[int]] = []
+
+    def work(count: int) -> None:
+        with budget.share(count):
+            with lock:
+                running.append(count)
+                seen.append([*running])
+            time.sleep(0.002)
+            with lock:
+                running.remove(count)
+
+    threads = [threading.Thread(target=work, args=(count,), daemon=True) for count in (30, 60, 500, 10, 30, 90, 1000, 50) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(seen) == len(threads)
+    assert all(sum(counts) <= 100 or len(counts) == 1 for counts in seen)
+    assert any(len(counts) > 1 for counts in seen)
+
+
+def test_a_large_share_is_not_overtaken_for_ever() -> None:
+    budget, order = Budget(100), list[str]()
+
+    def work(name: str, count: int) -> None:
+        with budget.share(count):
+            order.append(name)
+
+    with budget.share(50):
+        threads = [threading.Thread(target=work, args=item, daemon=True) for item in (("large", 100), ("small", 10))]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.05)
+        assert order == []
+    for thread in threads:
+        thread.join(10)
+    assert order == ["large", "small"]
+
+
+def test_a_share_is_given_back_after_an_error() -> None:
+    budget = Budget(100)
+    for _ in range(3):
+        with pytest.raises(BadImage), budget.share(100):
+            raise BadImage("cut short")
+    with budget.share(100):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mingmu.core import artifact, recognizer, runtime
 from mingmu.core.answers import Labels
 from mingmu.core.artifact import Artifact, pack_arrays
 from mingmu.core.errors import BadArtifact, BadImage, NotExplainable, Unproven
+from mingmu.core.manifest import Manifest
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Network, Recognizer
 from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
@@ -120,3 +123,83 @@ def test_a_recognizer_without_a_map_says_that_it_cannot_explain(tiny_one: Recogn
     assert not whole.explainable
     with pytest.raises(NotExplainable):
         whole.activation(np.zeros((3, 8, 8), np.float32), 0)
+
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def resealed(sealed: Artifact, folder: Path, arrays: Arrays | None, manifest: Manifest | None = None) -> Artifact:
+    """The same artifact with other probes, or none."""
+    shutil.copytree(sealed.folder, folder)
+    (folder / "manifest.json").unlink()
+    (folder / "probes.npz").unlink()
+    if arrays is not None:
+        (folder / "probes.npz").write_bytes(pack_arrays(arrays))
+    return artifact.seal(folder, manifest or sealed.manifest)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda scores: {}, "nothing; scores is needed"),
+        (lambda scores: {"other": scores}, "other; scores is needed"),
+        (lambda scores: {"scores": scores, "other": scores}, "is needed"),
+        (lambda scores: {"scores": scores[:, :2]}, "shape"),
+        (lambda scores: {"scores": scores[0, 0]}, "do not fit"),
+        (lambda scores: {"scores": scores[:1]}, "do not fit"),
+        (lambda scores: {"scores": scores, "pixels": np.zeros((), np.uint8)}, "do not fit"),
+    ],
+)
+def test_a_head_is_proven_by_its_scores_and_nothing_less(
+    tiny_one: Recognizer, tmp_path: Path, change: Callable[[NDArray[np.generic]], Arrays], complaint: str
+) -> None:
+    arrays = change(tiny_one.artifact.arrays("probes.npz")["scores"])
+    with pytest.raises(BadArtifact, match=complaint):
+        replace(tiny_one, artifact=resealed(tiny_one.artifact, tmp_path / "other", arrays)).prove()
+
+
+def test_a_head_with_a_view_of_its_own_must_prove_its_pixels(tiny_one: Recognizer, tmp_path: Path) -> None:
+    manifest = tiny_one.manifest.model_copy(update={"pixels": PixelSpec(size=(8, 8), margin=0.5)})
+    other = resealed(tiny_one.artifact, tmp_path / "other", tiny_one.artifact.arrays("probes.npz"), manifest)
+    with pytest.raises(Unproven, match="pixels"):
+        replace(tiny_one, artifact=other).prove()
+
+
+def test_an_artifact_without_probes_proves_nothing(tiny_one: Recognizer, tmp_path: Path) -> None:
+    with pytest.raises(BadArtifact, match=r"probes\.npz"):
+        replace(tiny_one, artifact=resealed(tiny_one.artifact, tmp_path / "other", None)).prove()
+
+
+def test_a_backbone_is_proven_by_all_its_outputs_but_the_map(tiny_one: Recognizer, tmp_path: Path) -> None:
+    network = tiny_one.network
+    pixels = network.artifact.arrays("probes.npz")["pixels"]
+    with pytest.raises(BadArtifact, match="nothing; features is needed"):
+        replace(network, artifact=resealed(network.artifact, tmp_path / "other", {"pixels": pixels})).prove()
+
+
+@pytest.mark.parametrize(("features", "complaint"), [(("absent",), "no output 'absent'"), (("features", "features"), "the head takes 3")])
+def test_a_head_that_wants_what_its_backbone_does_not_give_is_refused(
+    tiny_one: Recognizer, tmp_path: Path, features: tuple[str, ...], complaint: str
+) -> None:
+    assert tiny_one.head is not None
+    spec = tiny_one.head.spec.model_copy(update={"features": features})
+    with pytest.raises(BadArtifact, match=complaint):
+        replace(tiny_one, head=replace(tiny_one.head, spec=spec)).prove()
+
+
+def test_a_whole_model_whose_scores_do_not_fit_its_labels_is_refused(tmp_path: Path) -> None:
+    sealed = tiny.seal_whole(tmp_path / "whole")
+    Network.open(sealed).prove()
+    manifest = sealed.manifest.model_copy(update={"labels": ("one", "two")})
+    with pytest.raises(BadArtifact, match="2 labels"):
+        Network.open(resealed(sealed, tmp_path / "other", sealed.arrays("probes.npz"), manifest)).prove()
+
+
+def test_a_graph_that_gives_no_row_for_an_image_is_refused(tiny_one: Recognizer) -> None:
+    class Scalar(Drifting):
+        def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+            return {name: np.zeros((), np.float32) for name in outputs}
+
+    network = tiny_one.network
+    with pytest.raises(BadArtifact, match="shape"):
+        Network(network.artifact, Scalar(network.runtime, 0)).prove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -63,11 +64,15 @@ class Process:
 
 
 @pytest.fixture(scope="session")
-def tiny_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the recognizer `tiny`, for tests that change nothing in it."""
+def tiny_dir(tmp_path_factory: pytest.TempPathFactory, red_png: bytes) -> Path:
+    """A data folder with the recognizer `tiny`, taught on the dataset `flowers` and measured, for tests that change nothing in it."""
     store = Store(tmp_path_factory.mktemp("real") / "data")
     network = Network.open(store.add(tiny.seal_backbone))
-    store.publish("tiny", store.add(lambda folder: tiny.seal_tiny(folder, network)).digest)
+    version = store.publish("tiny", store.add(lambda folder: tiny.seal_tiny(folder, network)).digest)
+    row = {"image": store.blobs.put(red_png), "labels": ["red"], "name": "red.png", "split": None, "group": None, "regions": []}
+    dataset = store.datasets.add("flowers", "d" * 64, json.dumps(row).encode())
+    store.records.add_lineage(version.digest, dataset.digest, {})
+    store.records.add_report(version.digest, dataset.digest, b'{"schema": "mingmu-report/1"}')
     return store.data_dir
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ COMMANDS = [block for block in BLOCKS if "curl" in block]
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_documented_command_works(server: Process, red_png: bytes, tmp_path: Path, command: str) -> None:
     (tmp_path / "photo.jpg").write_bytes(red_png)
+    with zipfile.ZipFile(tmp_path / "flowers.zip", "w") as archive:
+        archive.writestr("rose/photo.jpg", red_png)
     script = "set -euo pipefail\n" + command.replace("general", "tiny")
     environment = os.environ | {"MINGMU": server.url}
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)

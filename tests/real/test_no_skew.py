@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image
 
 import mingmu
 from mingmu import verbs
@@ -87,12 +90,40 @@ def python_client(url: str, photo: bytes) -> Scores:
         return {label.label: label.score for label in client.recognize(photo, top=TOP).answer.labels}
 
 
+def python_client_with_a_file(url: str, photo: bytes) -> Scores:
+    with tempfile.NamedTemporaryFile(suffix=".png") as file, mingmu.Client(url) as client:
+        Path(file.name).write_bytes(photo)
+        return {label.label: label.score for label in client.recognize(file.name, top=TOP).answer.labels}
+
+
+def python_client_with_a_picture(url: str, photo: bytes) -> Scores:
+    with mingmu.Client(url) as client:
+        return {label.label: label.score for label in client.recognize(Image.open(io.BytesIO(photo)), top=TOP).answer.labels}
+
+
+def python_client_with_pixels(url: str, photo: bytes) -> Scores:
+    with mingmu.Client(url) as client:
+        return {label.label: label.score for label in client.recognize(np.asarray(Image.open(io.BytesIO(photo))), top=TOP).answer.labels}
+
+
 def several_at_once(url: str, photo: bytes) -> Scores:
     images = [{"base64": base64.b64encode(each).decode()} for each in (encode_png(np.zeros((9, 9, 3), np.uint8)), photo, photo)]
     return by_label(httpx.post(f"{url}/v1/recognizers/general/recognize", json={"images": images, "top": TOP}).json()["answers"][2])
 
 
-@pytest.mark.parametrize("door", [raw, multipart, base64_json, python_client, several_at_once])
+DOORS = [
+    raw,
+    multipart,
+    base64_json,
+    python_client,
+    python_client_with_a_file,
+    python_client_with_a_picture,
+    python_client_with_pixels,
+    several_at_once,
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_every_http_door_gives_the_in_process_scores(
     door: Callable[[str, bytes], Scores], without_torch: Process, general: Recognizer, photo: bytes
 ) -> None:
@@ -109,6 +140,22 @@ def test_the_open_inference_protocol_gives_the_in_process_scores(without_torch: 
         answer = httpx.post(f"{without_torch.url}/v2/models/general/infer", json={"inputs": [given]}).json()
         scores = next(output["data"] for output in answer["outputs"] if output["name"] == "scores")
         np.testing.assert_allclose(scores, general.scores([general.frame(photo)])[0], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["image", "pixels"])
+def test_the_open_inference_protocol_in_binary_gives_the_in_process_scores(
+    name: str, without_torch: Process, general: Recognizer, photo: bytes
+) -> None:
+    pixels = general.frame(photo).pixels
+    data = len(photo).to_bytes(4, "little") + photo if name == "image" else pixels.tobytes()
+    datatype, shape = ("BYTES", [1]) if name == "image" else ("UINT8", [1, *pixels.shape])
+    given = {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(data)}}
+    wanted = {"name": "scores", "parameters": {"binary_data": True}}
+    head = json.dumps({"inputs": [given], "outputs": [wanted]}).encode()
+    sent = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+    answer = httpx.post(f"{without_torch.url}/v2/models/general/infer", content=head + data, headers=sent)
+    scores = np.frombuffer(answer.content[int(answer.headers["Inference-Header-Content-Length"]) :], np.float32)
+    np.testing.assert_allclose(scores, general.scores([general.frame(photo)])[0], atol=TOLERANCE)
 
 
 def test_the_command_line_gives_the_in_process_scores(general: Recognizer, general_dir: Path, photo: bytes, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mingmu.serve import schemas
+from mingmu.serve import schemas, teaching_schemas
 from tests.real.conftest import Process
 
 pytestmark = pytest.mark.real
@@ -30,10 +30,11 @@ CHECKS = [
 ]
 
 
-EXISTS = {"reference": "tiny", "name": "tiny", "version": "1"}
+EXISTS = {"name": "tiny", "version": "1"}
+ENDLESS = [operation for operation in schemas.ROUTES if operation[1].endswith("/events")]  # as long as its job lasts
 
 
-@pytest.mark.parametrize("operation", schemas.ROUTES, ids=" ".join)
+@pytest.mark.parametrize("operation", [operation for operation in schemas.ROUTES if operation not in ENDLESS], ids=" ".join)
 def test_answers_are_as_described(server: Process, operation: tuple[str, str]) -> None:
     method, path = operation
     described = schemathesis.openapi.from_url(f"{server.url}/openapi.json")[path][method]
@@ -41,7 +42,7 @@ def test_answers_are_as_described(server: Process, operation: tuple[str, str]) -
     @hypothesis.settings(max_examples=20, derandomize=True, deadline=None, database=None, suppress_health_check=[*hypothesis.HealthCheck])
     @hypothesis.given(described.as_strategy(), strategies.booleans())
     def ask(case: Any, exists: bool) -> None:
-        if exists:
+        if exists and method != "DELETE":
             case.path_parameters.update({key: EXISTS[key] for key in case.path_parameters.keys() & EXISTS})
         response = case.call_and_validate(checks=CHECKS)
         assert response.status_code != 500
@@ -52,16 +53,26 @@ def test_answers_are_as_described(server: Process, operation: tuple[str, str]) -
 def test_every_route_says_what_it_is_for(server: Process) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len(operations) == 14
+    assert len(operations) == len(schemas.ROUTES)
     for operation in operations:
         assert operation["summary"]
         assert operation["tags"]
-        assert "200" in operation["responses"]
+        assert operation["responses"].keys() & {"200", "202"}
+
+
+def test_every_route_shows_an_answer_that_fits_its_schema() -> None:
+    document = schemas.document(dict.fromkeys(schemas.ROUTES, ""))
+    for method, path in schemas.ROUTES.keys() - teaching_schemas.ROUTES.keys():
+        described = document["paths"][path][method.lower()]["responses"]["200"]["content"]
+        media_type, content = next(iter(described.items()))
+        assert content["example"], (method, path)
+        if media_type == "application/json":
+            getattr(schemas, content["schema"]["$ref"].rpartition("/")[2]).model_validate(content["example"])
 
 
 def test_the_examples_are_real(server: Process) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
-    recognize = document["paths"]["/v1/recognizers/{reference}/recognize"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    recognize = document["paths"]["/v1/recognizers/{name}/recognize"]["post"]["requestBody"]["content"]["application/json"]["example"]
     answer = httpx.post(f"{server.url}/v1/recognizers/tiny/recognize", json=recognize).json()
     assert answer["answers"][0]["labels"][0]["label"] == "red"
     infer = document["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["example"]

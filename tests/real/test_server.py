@@ -135,6 +135,34 @@ def test_slow_clients_are_given_up(start: Start, red_png: bytes) -> None:
     assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
 
 
+def test_slow_clients_take_nobody_s_place(start: Start, red_png: bytes) -> None:
+    process = start(max_queue=2)
+    with contextlib.ExitStack() as slow:
+        for _ in range(50):
+            slow.enter_context(connect(process)).sendall(head(1000) + b"x")
+        time.sleep(0.3)
+        assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+
+
+def test_an_answer_before_the_end_of_a_large_body_is_the_only_one(server: Process, red_png: bytes) -> None:
+    with connect(server) as connection:
+        start = head(3_500_000).replace(RECOGNIZE.encode(), b"/nothing")
+        connection.sendall(start)
+        assert read_until(connection, b'"}').startswith(b"HTTP/1.1 404")
+        for _ in range(35):
+            connection.sendall(bytes(100_000))
+        connection.sendall(head(len(red_png)) + red_png)
+        assert read_until(connection, b"}}").startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_that_comes_in_one_piece_is_bounded_too(server: Process) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 66_000 + b"\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["request_id"]
+
+
 def test_a_flood_of_chunks_is_refused(start: Start, red_png: bytes) -> None:
     process = start(max_body_bytes=100_000)
     sent = 0
@@ -197,7 +225,7 @@ def test_clients_that_vanish_leave_no_trace(start: Start, red_png: bytes) -> Non
         with connect(process) as connection:
             connection.sendall(head(len(red_png)) + red_png[:10])
     assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
-    assert "mingmu_queue_images 0.0" in httpx.get(process.url + "/metrics").text
+    assert 'mingmu_queue_images{recognizer="tiny"} 0.0' in httpx.get(process.url + "/metrics").text
     assert process.stop() == 0
     assert not any('"level":"error"' in line for line in process.lines)
 

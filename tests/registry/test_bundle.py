@@ -156,3 +156,18 @@ def test_a_recognizer_that_does_not_prove_itself_is_refused(data_dir: Path, tmp_
 
     pack(store, store.add(seal_lie).digest, tmp_path / "liar.mingmu")
     assert_refused(tmp_path / "liar.mingmu", tmp_path / "elsewhere", Unproven, "differs")
+
+
+def test_a_recognizer_whose_probes_say_nothing_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    store = Store(data_dir)
+    honest = store.artifact(store.resolve("tiny").digest)
+
+    def seal_nothing(folder: Path) -> None:
+        (folder / "head.npz").write_bytes(
+            pack_arrays({"weight": np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32), "bias": np.zeros(3, np.float32)})
+        )
+        (folder / PROBES).write_bytes(pack_arrays({"pixels": np.zeros((4, 8, 8, 3), np.uint8)}))
+        seal(folder, honest.manifest)
+
+    pack(store, store.add(seal_nothing).digest, tmp_path / "empty.mingmu")
+    assert_refused(tmp_path / "empty.mingmu", tmp_path / "elsewhere", BadArtifact, "scores is needed")

@@ -86,14 +86,24 @@ def test_a_block_that_fails_changes_nothing(data_dir: Path) -> None:
     assert store.revision() == before
 
 
-@pytest.mark.parametrize("url", ["mysql://host/name", "nonsense", "sqlite:///other.db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://host/name",
+        "nonsense",
+        "sqlite:///other.db",
+        "postgresql://host/name",
+        "postgresql://u@host/name?sslmode=maybe",
+        "postgresql://u@host/name?x=1",
+    ],
+)
 def test_a_database_of_another_kind_is_a_bad_setting(tmp_path: Path, url: str) -> None:
     with pytest.raises(BadSettings, match="database_url"):
         Store(tmp_path, database_url=url).names()
 
 
 def test_a_database_that_cannot_be_reached_is_overloaded_and_keeps_its_password(tmp_path: Path) -> None:
-    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'mingmu[postgres]'")
+    pytest.importorskip("pg8000", reason="PostgreSQL's driver is not installed: pip install 'mingmu[postgres]'")
     with pytest.raises(Overloaded, match="does not answer") as raised:
         Store(tmp_path, database_url="postgresql://mingmu:secret@127.0.0.1:1/mingmu").names()
     assert "secret" not in str(raised.value)

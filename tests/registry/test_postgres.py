@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from mingmu.core.errors import Conflict
+from mingmu.core.errors import Conflict, Overloaded
 from mingmu.registry import index
 from mingmu.registry.garbage import Freed, collect
 from mingmu.registry.store import Store
@@ -27,7 +28,7 @@ SETTINGS = "-c listen_addresses='' -c fsync=off -c shared_buffers=16MB -c max_co
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The URL of an empty database."""
-    pytest.importorskip("psycopg", reason="PostgreSQL is not tested: its driver is missing, pip install 'mingmu[postgres]'")
+    pytest.importorskip("pg8000", reason="PostgreSQL is not tested: its driver is missing, pip install 'mingmu[postgres]'")
     control = shutil.which("pg_ctl") or next((str(path / "pg_ctl") for path in reversed(PROGRAMS)), None)
     if control is None:
         pytest.skip("PostgreSQL is not tested: no pg_ctl on this machine; install the package postgresql")
@@ -42,6 +43,7 @@ def server() -> Iterator[str]:
         try:
             yield f"postgresql://mingmu@/postgres?host={folder}"
         finally:
+            gc.collect()  # what the tests left open is closed while there is still a server to tell
             subprocess.run([*call, "-m", "immediate", "stop"], check=True)
     finally:
         shutil.rmtree(folder)
@@ -62,6 +64,16 @@ def store(server: str, data_dir: Path) -> Iterator[Store]:
 def test_the_migrations_lead_to_the_tables_of_the_program(store: Store) -> None:
     with store.index.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), index.metadata) == []
+
+
+def test_a_login_that_the_server_refuses_is_overloaded_in_its_words(server: str, tmp_path: Path) -> None:
+    with pytest.raises(Overloaded, match='does not answer: role "stranger" does not exist'):
+        Store(tmp_path, database_url=server.replace("mingmu@", "stranger@")).names()
+
+
+def test_a_server_without_tls_is_refused_where_tls_is_required(server: str, tmp_path: Path) -> None:
+    with pytest.raises(Overloaded, match="SSL"):
+        Store(tmp_path, database_url=f"{server}&sslmode=require").names()
 
 
 def test_names_versions_aliases_and_gc(store: Store) -> None:

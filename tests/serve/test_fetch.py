@@ -217,3 +217,9 @@ async def test_images_by_url_are_recognized(data_dir: Path, red_png: bytes) -> N
         assert answers[1]["error"]["kind"] == "fetch-failed"
         alone = await client.post(RECOGNIZE, json={"images": images[1:]})
         assert (alone.status_code, alone.json()["kind"]) == (422, "fetch-failed")
+
+
+@pytest.mark.parametrize("address", ["http://xn--a/", "http://xn--\u00fc/"])
+def test_a_host_name_that_cannot_be_decoded_is_refused(address: str) -> None:
+    with pytest.raises(ForbiddenUrl):
+        parse(address)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 
 from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
-from mingmu.core.recognizer import Network
-from mingmu.registry.store import Store
+from mingmu.core.pixels import Frame, PixelSpec
+from mingmu.core.recognizer import Network, Recognizer
+from mingmu.core.sealing import seal_head
+from mingmu.registry.store import Store, Version
 from mingmu.serve.host import Host
 from mingmu.settings import Settings
 from tests import tiny
@@ -53,6 +57,81 @@ async def test_recognizers_of_one_backbone_share_batches_and_keep_their_own_labe
     solo = (await host.see(one, red_png)).reading.scores
     for each in seen:
         np.testing.assert_allclose(each.reading.scores, solo, atol=1e-6)
+
+
+async def test_each_answer_of_a_batch_is_what_its_image_gets_alone(data_dir: Path) -> None:
+    """One batch of six different images for two heads that score differently, in an order that is not its own reverse."""
+    store = Store(data_dir)
+    backbone = store.artifact(store.artifact(store.resolve("tiny").digest).manifest.head.backbone)  # type: ignore[union-attr]
+    network = Network.open(backbone)
+    turned = tiny.head_manifest(backbone, name="turned", labels=("vert", "bleu", "rouge"), temperature=0.3)
+    weight = np.roll(np.eye(3, dtype=np.float32), 2, axis=1)
+    store.publish("turned", store.add(lambda folder: seal_head(folder, turned, weight, np.zeros(3, np.float32), network)).digest)
+    host = Host(Settings(data_dir=data_dir, threads=1))
+    await host.start()
+    tiny_, turned_ = await host.served("tiny"), await host.served("turned")
+    whose = [tiny_, turned_, turned_, tiny_, turned_, tiny_]
+    images = [np.full((8, 8, 3), colour, np.uint8) for colour in np.random.default_rng(0).integers(0, 256, (6, 3))]
+    alone = [await host.see_pixels(served, image) for served, image in zip(whose, images, strict=True)]
+    busy = asyncio.create_task(host.see_pixels(tiny_, np.zeros((8, 8, 3), np.uint8)))
+    await asyncio.sleep(0)  # the one worker has something to do: what comes now gathers
+    batch = await asyncio.gather(*(host.see_pixels(served, image) for served, image in zip(whose, images, strict=True)))
+    await busy
+    assert [seen.batch for seen in batch] == [6] * 6
+    assert len({seen.reading.scores.tobytes() for seen in alone}) == 6
+    for served, solo, seen in zip(whose, alone, batch, strict=True):
+        np.testing.assert_allclose(seen.reading.scores, solo.reading.scores, atol=1e-6)
+        answers = [served.recognizer.interpret(each.reading, top=3) for each in (solo, seen)]
+        assert [label.label for label in answers[0].labels] == [label.label for label in answers[1].labels]
+        assert {label.label for label in answers[1].labels} == {*served.recognizer.manifest.labels}
+    await host.stop()
+
+
+async def test_images_of_one_request_never_keep_the_decoders_from_others(
+    data_dir: Path, red_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(Settings(data_dir=data_dir, threads=2))
+    await host.start()
+    served = await host.served("tiny")
+    order: list[bytes] = []
+
+    def frame(_: Recognizer, image: bytes) -> Frame:
+        order.append(image)
+        time.sleep(0.02)
+        return PixelSpec(size=(8, 8)).frame(red_png)
+
+    monkeypatch.setattr(Recognizer, "frame", frame)
+    turns = host.turns()
+    form = [asyncio.create_task(host.see(served, b"form", turns=turns)) for _ in range(32)]
+    await asyncio.sleep(0.01)
+    await host.see(served, b"alone", turns=host.turns())
+    assert order.index(b"alone") <= 4
+    await asyncio.gather(*form)
+    await host.stop()
+
+
+async def test_the_watch_survives_whatever_happens_to_it(host: Host, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(data_dir)
+    failed = 0
+
+    def resolve(reference: str) -> Version:
+        nonlocal failed
+        failed += 1
+        if failed < 3:
+            raise OSError("the disk is away")
+        return store.resolve(reference)
+
+    monkeypatch.setattr(host.store, "resolve", resolve)
+    monkeypatch.setattr(host.store, "revision", lambda: store.revision() if failed else 1 // 0)
+    network = (await host.served("tiny")).recognizer.network
+    store.publish("tiny", store.add(lambda folder: tiny.seal_tiny(folder, network, labels=("r", "g", "b"))).digest)
+    await asyncio.sleep(0.1)
+    failed = max(failed, 1)
+    async with asyncio.timeout(10):
+        while (await host.served("tiny")).version.version == 1:
+            await asyncio.sleep(0.01)
+    assert failed >= 3
+    assert host.problems == {}
 
 
 async def test_a_bad_image_fails_alone(host: Host, red_png: bytes) -> None:
@@ -117,13 +196,32 @@ async def test_a_new_version_that_does_not_prove_itself_leaves_the_old_one_in_pl
 
 async def test_more_requests_than_the_limit_are_refused_before_their_body_is_read(data_dir: Path) -> None:
     host = Host(Settings(data_dir=data_dir, max_queue=2))
-    with host.admitted(), host.admitted(), pytest.raises(QueueFull), host.admitted():
+    with host.admitted(), host.working(), host.admitted(), host.working(), pytest.raises(QueueFull), host.admitted():
         pass
-    with host.admitted():
+    with host.admitted(), host.working():
         pass
     await host.stop()
     with pytest.raises(Overloaded, match="shutting down"), host.admitted():
         pass
+
+
+async def test_requests_whose_body_is_not_in_take_nobody_s_place(data_dir: Path) -> None:
+    host = Host(Settings(data_dir=data_dir, max_queue=1))
+    with contextlib.ExitStack() as slow:
+        for _ in range(300):
+            slow.enter_context(host.admitted())
+        with host.admitted(), host.working():
+            pass
+
+
+async def test_a_stop_waits_for_those_who_are_in(data_dir: Path) -> None:
+    host = Host(Settings(data_dir=data_dir))
+    with host.admitted():
+        stopping = asyncio.create_task(host.stop())
+        await asyncio.sleep(0.05)
+        with host.working():
+            assert not stopping.done()
+    await asyncio.wait_for(stopping, 5)
 
 
 async def test_the_recognizer_unused_longest_makes_room_and_comes_back_when_asked_for(data_dir: Path, red_png: bytes) -> None:

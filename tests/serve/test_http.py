@@ -148,11 +148,26 @@ async def test_a_request_past_its_deadline_is_dropped(serve: Serve, red_png: byt
 async def test_a_full_service_refuses_at_once_and_says_when_to_return(data_dir: Path, red_png: bytes) -> None:
     app = create_app(Settings(data_dir=data_dir, max_queue=1))
     async with running(app) as client:
-        with app.state.host.admitted():
+        with app.state.host.working():
             response = await client.post(RECOGNIZE, content=red_png)
         assert (response.status_code, response.json()["kind"]) == (429, "queue-full")
         assert int(response.headers["retry-after"]) >= 1
         assert (await client.post(RECOGNIZE, content=red_png)).status_code == 200
+
+
+async def test_more_images_than_may_wait_are_refused_for_what_they_are(serve: Serve, red_png: bytes) -> None:
+    async with serve(max_queue=2) as client:
+        response = await client.post(RECOGNIZE, files=[("image", ("a", red_png))] * 3)
+    assert (response.status_code, response.json()["kind"]) == (400, "bad-request")
+    assert "max_queue" in response.json()["detail"]
+
+
+async def test_a_recognizer_says_why_its_newest_version_is_not_served(data_dir: Path) -> None:
+    app = create_app(Settings(data_dir=data_dir))
+    async with running(app) as client:
+        app.state.host.problems["tiny"] = "scores differ"
+        assert (await client.get("/v1/recognizers")).json()["recognizers"][0]["problem"] == "scores differ"
+        assert (await client.get("/v1/recognizers/tiny")).json()["problem"] == "scores differ"
 
 
 async def test_a_closing_service_refuses_and_says_so(data_dir: Path, red_png: bytes) -> None:

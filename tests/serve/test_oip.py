@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -95,6 +96,7 @@ WRONG = {
     "too few values": {"inputs": [pixels_json(data=[1, 2, 3])]},
     "values over 255": {"inputs": [pixels_json(data=[256] * 384)]},
     "values that are no numbers": {"inputs": [pixels_json(data=["a"] * 384)]},
+    "truths": {"inputs": [pixels_json(data=[True] * 384)]},
     "values that are not whole": {"inputs": [pixels_json(data=[0.5] * 384)]},
     "ragged values": {"inputs": [pixels_json(data=[[1], [2, 3]])]},
     "no data": {"inputs": [pixels_json(data=None)]},
@@ -107,6 +109,7 @@ WRONG = {
     "fewer images than the shape says": {"inputs": [image_json(b"") | {"shape": [2]}]},
     "a shape of two dimensions": {"inputs": [image_json(b"") | {"shape": [1, 1]}]},
     "an unknown output": {"inputs": [pixels_json()], "outputs": [{"name": "boxes"}]},
+    "classes that are a truth": {"inputs": [pixels_json()], "outputs": [{"name": "scores", "parameters": {"classification": True}}]},
     "classes beyond the last": {"inputs": [pixels_json()], "outputs": [{"name": "scores", "parameters": {"classification": 4}}]},
 }
 
@@ -135,3 +138,14 @@ async def test_a_bad_image_fails_the_request_and_is_named(client: httpx.AsyncCli
 async def test_a_model_that_does_not_exist_is_an_error(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert (response.status_code, list(response.json())) == (404, ["error"])
+
+
+async def test_long_texts_among_the_values_take_no_memory_of_their_own(client: httpx.AsyncClient) -> None:
+    body = orjson.dumps({"inputs": [pixels_json(data=["x" * 1_000_000, *["a"] * 383])]})
+    await client.get("/v2/models/tiny")
+    tracemalloc.start()
+    response = await client.post(INFER, content=body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert response.status_code == 400
+    assert peak < 32 * 2**20

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from mingmu.core.logs import JsonFormatter
-from tests.serve.conftest import RECOGNIZE
+from mingmu.serve.telemetry import Telemetry, Visit
+from tests.serve.conftest import RECOGNIZE, Serve
 
 
 def metric(text: str, name: str) -> float:
@@ -23,9 +24,9 @@ async def test_requests_images_and_stages_are_counted(client: httpx.AsyncClient,
     assert metric(text, 'mingmu_requests_total{kind="bad-image",recognizer="tiny",status="400"}') == 1
     assert metric(text, 'mingmu_requests_total{kind="not-found",recognizer="",status="404"}') == 1
     assert metric(text, 'mingmu_images_total{kind="",recognizer="tiny"}') == 1
-    assert metric(text, 'mingmu_stage_seconds_count{stage="network"}') == 1
-    assert metric(text, "mingmu_batch_images_count") == 1
-    assert metric(text, "mingmu_queue_images") == 0
+    assert metric(text, 'mingmu_stage_seconds_count{recognizer="tiny",stage="network"}') == 1
+    assert metric(text, 'mingmu_batch_images_count{recognizer="tiny"}') == 1
+    assert metric(text, 'mingmu_queue_images{recognizer="tiny"}') == 0
     assert "invented" not in text  # clients cannot make up metrics
 
 
@@ -49,3 +50,23 @@ def test_a_log_line_is_one_line_even_with_an_exception() -> None:
     assert "\n" not in text
     assert json.loads(text)["message"] == "it failed"
     assert "two\nlines" in json.loads(text)["exception"]
+
+
+async def test_requests_and_images_that_are_given_up_are_counted_for_their_recognizer(serve: Serve, red_png: bytes) -> None:
+    async with serve(request_timeout=1e-9) as client:
+        await client.post(RECOGNIZE, content=red_png, headers={"x-request-timeout-ms": "5000"})
+        await client.post(RECOGNIZE, content=red_png)
+        text = (await client.get("/metrics")).text
+    assert metric(text, 'mingmu_requests_total{kind="deadline-exceeded",recognizer="tiny",status="504"}') == 1
+
+
+def test_an_image_without_an_end_of_its_own_ends_with_its_request_and_names_are_bounded() -> None:
+    telemetry = Telemetry(lambda: {"name-0": 2, "name-999": 3})
+    for number in range(1000):
+        visit = Visit("id", "POST", "/", status=504, kind="deadline-exceeded", recognizer=f"name-{number}", images=3, counted=1)
+        telemetry.end(visit)
+    text = telemetry.exposition().decode()
+    assert metric(text, 'mingmu_images_total{kind="deadline-exceeded",recognizer="name-0"}') == 2
+    assert metric(text, 'mingmu_queue_images{recognizer="name-0"}') == 2
+    assert metric(text, 'mingmu_queue_images{recognizer="other recognizers"}') == 3
+    assert "name-999" not in text

@@ -6,7 +6,7 @@ import pytest
 from mingmu.core import doubt
 from mingmu.core.recognizer import softmax
 from mingmu.teach import calibrate
-from mingmu.teach.heads import Floats, Ints
+from mingmu.teach.truth import Floats, Ints
 
 
 def said(count: int, *, seed: int = 0, heat: float = 1.0) -> tuple[Floats, Ints]:
@@ -59,3 +59,17 @@ def test_what_points_nowhere_near_a_class_is_unlike_anything_seen() -> None:
     known = doubt.likeness(means + np.float32(0.1), middle, toward)
     strange = doubt.likeness(np.array([[2, 2, 5]], np.float32), middle, toward)
     assert strange[0] < calibrate.strangest(known)
+
+
+def test_with_several_labels_the_temperature_undoes_overconfidence_too() -> None:
+    random = np.random.default_rng(0)
+    logits = (2 * random.normal(size=(3000, 3))).astype(np.float32)
+    truth = random.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    assert calibrate.temperature_of(7 * logits, truth) == pytest.approx(7, rel=0.1)
+
+
+def test_photos_that_count_as_wrong_make_it_less_sure() -> None:
+    logits, classes = 9 * np.eye(4, dtype=np.float32), np.arange(4)
+    sure, unsure = (softmax(logits / calibrate.temperature_of(logits, classes, wrong=wrong)).max() for wrong in (0.0, 0.1))
+    assert sure > 0.99
+    assert unsure == pytest.approx(0.925, abs=0.01)  # nine tenths, and a quarter of the tenth

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mingmu.core.pixels import PixelSpec
@@ -56,3 +58,17 @@ def test_a_photo_is_cut_as_long_as_that_clearly_helps() -> None:
 def test_without_evidence_the_backbone_keeps_its_own_view() -> None:
     own = PixelSpec(size=(224, 224), margin=0.875)
     assert choose_view(own, lambda _view: None, lambda _share: None) == (own, ())
+
+
+def test_with_few_photos_the_nearest_mean_is_among_the_candidates() -> None:
+    few = examples(0.3)
+    part = np.arange(90) % 30 < 5
+    some = replace(few, values={name: rows[part] for name, rows in few.values.items()}, classes=few.classes[part], fold=few.fold[part])
+    assert "prototype on features" in [trial.what for trial in choose_head(some, [("features",)]).tried]
+    assert "prototype on features" not in [trial.what for trial in choose_head(few, [("features",)]).tried]
+
+
+def test_of_all_forms_the_one_with_the_least_loss_wins() -> None:
+    choice = choose_head(examples(0.5), [("features",)], ("prototype", "discriminant", "logistic", "svm"))
+    assert {"prototype", "discriminant", "logistic", "svm"} == {trial.what.split()[0].strip(",") for trial in choice.tried}
+    assert choice.trial.loss == min(trial.loss for trial in choice.tried if len(trial.losses) == 90)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mingmu.teach.heads import Floats, Ints, Kind, Lesson
+from mingmu.teach.heads import Fitted, Kind, Lesson, judged
+from mingmu.teach.truth import Floats, Ints
 
-KINDS = [Kind(1.0), Kind(0.3), Kind(0.3, 1e-3)]
+KINDS = [Kind(1.0), Kind(0.3), Kind(0.3, 1e-3), Kind(0.3, 1e-3, "svm")]
 
 
 def clouds(per_class: int, *, width: int = 12, seed: int = 0, spread: float = 1.0) -> tuple[Floats, Ints]:
@@ -21,7 +24,7 @@ def clouds(per_class: int, *, width: int = 12, seed: int = 0, spread: float = 1.
 
 @pytest.mark.parametrize("kind", KINDS[1:], ids=str)
 def test_heads_look_past_a_loud_direction_that_says_nothing(kind: Kind) -> None:
-    head = Lesson(*clouds(60), 3).fit(Kind(0.01, kind.penalty))
+    head = Lesson(*clouds(60), 3).fit(replace(kind, shrinkage=0.01))
     features, classes = clouds(60, seed=1)
     assert (head(features).argmax(axis=1) == classes).mean() > 0.95
 
@@ -74,3 +77,29 @@ def test_the_discriminant_agrees_with_scikit_learn() -> None:
     theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(features, classes).predict(features)
     ours = Lesson(features, classes, 3, balance=0.0).fit(Kind(0.3))(features).argmax(axis=1)
     assert (ours == theirs).mean() > 0.97
+
+
+def test_the_support_vector_machine_agrees_with_scikit_learn() -> None:
+    from sklearn.svm import LinearSVC
+
+    features, classes = clouds(40, spread=2.0)
+    quiet = np.delete(features, 2, axis=1)
+    theirs = LinearSVC(C=1.0).fit(quiet, classes).predict(quiet)
+    ours = Lesson(features, classes, 3, balance=0.0).fit(Kind(0.01, 1e-3, "svm"))(features).argmax(axis=1)
+    assert (ours == theirs).mean() > 0.95
+
+
+@pytest.mark.parametrize("fitted", ["logistic", "svm"])
+def test_with_several_labels_each_logit_says_whether_its_label_is_there(fitted: Fitted) -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((200, 3)) < 0.3
+    features = (truth @ random.normal(size=(3, 8)) * 3 + random.normal(size=(200, 8))).astype(np.float32)
+    head = Lesson(features, truth, 3).fit(Kind(0.1, 1e-3, fitted))
+    assert ((head(features) > 0) == truth).mean() > 0.9
+
+
+def test_a_class_without_an_example_gets_the_lowest_logit() -> None:
+    features, classes = clouds(5)
+    known = classes != 1
+    logits = judged(Lesson(features[known], classes[known], 3), [Kind(0.3)], features)[0]
+    np.testing.assert_array_equal(logits[:, 1], logits.min(axis=1))

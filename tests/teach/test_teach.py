@@ -9,8 +9,10 @@ import pytest
 
 from mingmu.core import doubt
 from mingmu.core.errors import BadRequest
-from mingmu.core.pixels import PixelSpec
-from mingmu.data.dataset import Dataset
+from mingmu.core.pixels import PixelSpec, encode_png
+from mingmu.data.dataset import Dataset, Example
+from mingmu.teach import calibrate
+from mingmu.teach.choose import Form
 from mingmu.teach.teach import Options, Taught, teach
 from tests import tiny
 from tests.teach.photos import Memory, colours, extractor
@@ -76,12 +78,71 @@ def test_one_label_is_not_enough(tmp_path: Path) -> None:
         learn(tmp_path, only, blobs)
 
 
-def test_several_labels_on_a_photo_are_refused_with_its_name(tmp_path: Path) -> None:
+def test_one_photo_per_class_is_answered_without_boasting(tmp_path: Path) -> None:
     blobs = Memory()
-    dataset = colours(blobs, 3)
-    several = Dataset.of([*dataset, replace(dataset.examples[0], labels=("red", "blue"), name="both.png")])
-    with pytest.raises(BadRequest, match=r"both\.png has 2 labels"):
-        learn(tmp_path, several, blobs)
+    taught = learn(tmp_path, colours(blobs, 1), blobs)
+    features = extractor(tmp_path / "again", blobs)(taught.pixels, taught.images).values["features"]
+    scores = calibrate.probabilities_of(taught.head(features), taught.temperature)
+    assert str(taught.kind) == "prototype"
+    assert (scores.argmax(axis=1) == taught.classes).all()
+    assert 0.6 < scores.max(axis=1).mean() < 0.97
+
+
+def test_two_photos_per_class_do_not_make_it_certain(tmp_path: Path) -> None:
+    blobs = Memory()
+    taught = learn(tmp_path, colours(blobs, 2), blobs)
+    fresh = colours(blobs, 30, seed=1)
+    features = extractor(tmp_path / "again", blobs)(taught.pixels, [example.image for example in fresh]).values["features"]
+    assert calibrate.probabilities_of(taught.head(features), taught.temperature).max(axis=1).mean() < 0.97
+
+
+@pytest.mark.parametrize("form", ["prototype", "discriminant", "logistic", "svm"])
+def test_the_form_that_is_asked_for_is_the_one_taught(tmp_path: Path, form: Form) -> None:
+    blobs = Memory()
+    for per_class in (1, 6):
+        taught = learn(tmp_path / str(per_class), colours(blobs, per_class), blobs, Options(effort="quick", forms=(form,)))
+        assert str(taught.kind).startswith(form)
+        assert taught.temperature > 0
+
+
+def both(blobs: Memory, count: int, *, seed: int = 0) -> Dataset:
+    """Pictures in which each colour is strong or not, on its own; without any, the first is."""
+    random = np.random.default_rng(seed)
+    examples = []
+    for i in range(count):
+        strong = random.random(3) < 0.5
+        strong[0] |= not strong.any()
+        picture = random.integers(0, 120, (16, 16, 3), dtype=np.uint8) + np.uint8(100) * strong.astype(np.uint8)
+        labels = tuple(label for label, there in zip(tiny.LABELS, strong, strict=True) if there)
+        examples.append(Example(blobs.put(encode_png(picture)), labels, f"{i:03}.png"))
+    return Dataset.of(examples)
+
+
+@pytest.mark.parametrize("form", ["logistic", "svm"])
+def test_several_labels_are_each_a_question_of_their_own(tmp_path: Path, form: Form) -> None:
+    blobs = Memory()
+    taught = learn(tmp_path, both(blobs, 60), blobs, Options(forms=(form,)))
+    fresh = both(blobs, 40, seed=1)
+    features = extractor(tmp_path / "again", blobs)(taught.pixels, [example.image for example in fresh]).values["features"]
+    scores = calibrate.probabilities_of(taught.head(features), taught.temperature, several=True)
+    truth = np.array([[label in example.labels for label in taught.labels] for example in fresh])
+    assert taught.multi_label
+    assert ((scores >= 0.5) == truth).mean() > 0.95
+    assert (taught.strangest, dict(taught.arrays)) == (None, {})
+
+
+def test_a_discriminant_cannot_learn_several_labels_and_says_what_can(tmp_path: Path) -> None:
+    blobs = Memory()
+    with pytest.raises(BadRequest, match="only logistic regression and support vector machines"):
+        learn(tmp_path, both(blobs, 20), blobs, Options(forms=("discriminant",)))
+
+
+def test_several_labels_of_which_each_has_one_photo_can_be_taught(tmp_path: Path) -> None:
+    blobs = Memory()
+    first, second, *_ = colours(blobs, 1)
+    taught = learn(tmp_path, Dataset.of([replace(first, labels=("red", "warm")), replace(second, labels=("green", "cold"))]), blobs)
+    assert taught.held_out is None
+    assert taught.labels == ("cold", "green", "red", "warm")
 
 
 def test_a_lesson_can_follow_an_earlier_one(tmp_path: Path) -> None:

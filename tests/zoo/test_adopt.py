@@ -150,6 +150,8 @@ def test_a_fixed_batch_that_can_run_no_other_is_refused() -> None:
     ("model", "labels", "complaint"),
     [
         (classifier(), ("a", "b"), "3 scores but there are 2 labels"),
+        (classifier(), ("a", "b", "a"), "labels repeat"),
+        (classifier(classes=1), ("a",), "at least 2 labels"),
         (classifier(ending="Sigmoid"), LABELS, "sigmoid"),
         (classifier(channels=2), LABELS, r"\[N, 3, H, W\]"),
         (classifier(dtype=TensorProto.DOUBLE), LABELS, "DOUBLE"),
@@ -169,7 +171,15 @@ def test_a_graph_with_two_outputs_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("normalisation", "complaint"),
-    [(Normalisation(std=(0.0,)), "above 0"), (Normalisation(mean=(127.0,)), "scale 255"), (Normalisation(mean=(0.1, 0.2)), "2 values")],
+    [
+        (Normalisation(std=(0.0,)), "above 0"),
+        (Normalisation(scale=0), "scale is 0"),
+        (Normalisation(mean=(127.0,)), "scale 255"),
+        (Normalisation(mean=(0.1, 0.2)), "2 values"),
+        (Normalisation(mean=(float("nan"),)), "mean is .*finite"),
+        (Normalisation(std=(1.0, float("inf"), 1.0)), "std is .*finite"),
+        (Normalisation(scale=float("inf")), "scale is .*finite"),
+    ],
 )
 def test_a_normalisation_that_cannot_be_meant_is_refused(normalisation: Normalisation, complaint: str) -> None:
     with pytest.raises(BadModel, match=complaint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from mingmu.cli import teaching, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
-from mingmu.core.errors import MingmuError
+from mingmu.core.errors import BadRequest, MingmuError
 
 if TYPE_CHECKING:
     from mingmu.core.pixels import PixelSpec
@@ -33,6 +34,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         app(arguments, prog_name="mingmu")
     except (MingmuError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            from mingmu.cli import render
+
+            render.print_json({"error": render.error_json(error)})
     sys.exit(1)
 
 
@@ -207,7 +212,7 @@ def import_(
     version = verbs.import_model(
         open_store(data_dir),
         graph,
-        labels.read_text(encoding="utf-8"),
+        _text(labels),
         name=name,
         normalisation=Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels),
         pixels=_pixels(size or "x".join(map(str, input_size(graph))), fit=fit, margin=margin, filter=filter),
@@ -248,6 +253,13 @@ def install(
     render.print_version(as_json, verbs.install(open_store(data_dir), file, name), "is proven and ready")
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{file} is not text in UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+
+
 def _floats(option: str, text: str) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(","))
@@ -255,6 +267,8 @@ def _floats(option: str, text: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"{text!r} is not a number, or three of them with commas between", param_hint=option) from None
     if len(values) not in (1, 3):
         raise typer.BadParameter(f"{len(values)} numbers; one for all channels, or three, are needed", param_hint=option)
+    if not all(map(math.isfinite, values)):
+        raise typer.BadParameter(f"{text!r} is not finite", param_hint=option)
     return values
 
 

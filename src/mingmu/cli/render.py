@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mingmu.core.answers import Answer, Label
-from mingmu.core.errors import MingmuError
+from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.registry.store import Version
 from mingmu.verbs import Stored
 from mingmu.zoo.catalog import Entry
 
 BAR = 20  # characters that a score of 1 fills
+NO_TEXT = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # surrogates: Python has them in strings, JSON has not
 Row = Sequence[str]
 
 
@@ -46,7 +47,9 @@ class _StepLines:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=1))
+    """One JSON document, in ASCII; bytes of a file's name that are no text become U+FFFD."""
+    text = json.dumps(document, ensure_ascii=False).translate(NO_TEXT)
+    print(json.dumps(json.loads(text), indent=1))
 
 
 def print_result(as_json: bool, document: dict[str, Any], text: str) -> None:
@@ -84,9 +87,11 @@ def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: 
     for name, stored in found:
         if isinstance(stored, MingmuError):
             print(f"error: {name}: {stored}", file=sys.stderr)
+    if not found:
+        print("no recognizer is here yet; `mingmu recognize` makes general at its first use", file=sys.stderr)
     rows = [_row(stored) for _, stored in found if isinstance(stored, Stored)]
     _print_rows(("recognizer", "version", "labels", "size", "digest", "since"), rows)
-    if available and sys.stdout.isatty():
+    if available and (sys.stdout.isatty() or not found):
         print("\nTo be had with `mingmu pull`:")
         _print_rows(("name", "task", "size", "licence", "what it is"), [_entry_row(entry) for entry in available])
 
@@ -148,8 +153,11 @@ def _label_json(one: Label) -> dict[str, Any]:
     return {"label": one.label, "score": one.score} | ({"id": one.id} if one.id else {})
 
 
-def error_json(error: MingmuError) -> dict[str, str]:
-    return {"kind": error.kind, "detail": str(error)}
+def error_json(error: MingmuError | OSError) -> dict[str, str]:
+    if isinstance(error, MingmuError):
+        return {"kind": error.kind, "detail": str(error)}
+    kind = NotFound.kind if isinstance(error, FileNotFoundError) else BadRequest.kind
+    return {"kind": kind, "detail": str(error)}
 
 
 def version_json(version: Version) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def teach(
     effort: Annotated[
         Literal["quick", "normal", "thorough"], typer.Option(help="How many ways of looking at the photos are compared.")
     ] = "normal",
+    head: Annotated[
+        Literal["auto", "logistic", "discriminant", "svm", "prototype"], typer.Option(help="The kind of head; auto compares some.")
+    ] = "auto",
     html: Html = None,
     card: Annotated[Path | None, typer.Option(help="Also write a model card in Markdown.", show_default=False)] = None,
     as_json: Json = False,
@@ -41,10 +44,9 @@ def teach(
     from mingmu.teach.teach import Options
 
     store = open_store(data_dir)
+    options = Options(effort=effort) if head == "auto" else Options(effort=effort, forms=(head,))
     with render.progress() as progress:
-        taught = verbs.teach(
-            store, data, name=name, backbone=backbone, test=test, add=add, options=Options(effort=effort), progress=progress
-        )
+        taught = verbs.teach(store, data, name=name, backbone=backbone, test=test, add=add, options=options, progress=progress)
     _write_report(store, taught.report, html, card)
     measures = taught.report.measures
     document = render.version_json(taught.version) | {"findings": _findings_json(taught.findings), "report": _json(taught.report)}

@@ -60,19 +60,20 @@ def check_sizes(model: onnx.ModelProto) -> None:
         shaped = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         raise BadModel(f"the shapes of the graph do not fit together: {error}") from error
-    for value in shaped.graph.value_info:
-        size = 4
+    for value in (value for graph in _graphs(shaped) for value in getattr(graph, "value_info", ())):
+        size = _BYTES.get(value.type.tensor_type.elem_type, 4)
         for dim in value.type.tensor_type.shape.dim:
             size *= max(1, dim.dim_value)
         if size > MAX_TENSOR_BYTES:
             raise BadModel(f"tensor {value.name!r} would take {size} bytes for one image; the limit is {MAX_TENSOR_BYTES}")
 
 
+_BYTES = {2: 1, 3: 1, 4: 2, 5: 2, 7: 8, 9: 1, 10: 2, 11: 8, 13: 8, 14: 8, 15: 16, 16: 2}  # of the types of onnx.TensorProto; 4 for the rest
+
+
 def _walk(model: onnx.ModelProto) -> Iterator[onnx.NodeProto | onnx.TensorProto]:
     """Every operator and every stored tensor, in subgraphs and local functions too."""
-    graphs: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
-    while graphs:
-        graph = graphs.pop()
+    for graph in _graphs(model):
         yield from getattr(graph, "initializer", ())
         for sparse in getattr(graph, "sparse_initializer", ()):
             yield from (sparse.values, sparse.indices)
@@ -80,4 +81,11 @@ def _walk(model: onnx.ModelProto) -> Iterator[onnx.NodeProto | onnx.TensorProto]
             yield node
             for attribute in node.attribute:
                 yield from (attribute.t, *attribute.tensors)
-                graphs += [attribute.g, *attribute.graphs]
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
+    graphs: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
+    while graphs:
+        graph = graphs.pop()
+        yield graph
+        graphs += [inner for node in graph.node for attribute in node.attribute for inner in (attribute.g, *attribute.graphs)]

@@ -31,7 +31,8 @@ class HeadSpec(Strict):
 
     backbone: Digest
     features: tuple[str, ...] = ("features",)  # backbone outputs, concatenated in this order
-    temperature: float = Field(default=1.0, gt=0)  # scores = softmax(logits / temperature)
+    activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: each label is a question of its own, and several may be true
+    temperature: float = Field(default=1.0, gt=0)  # scores = activation(logits / temperature)
     least_confidence: float = Field(default=0.0, ge=0, le=1)  # a top score below this is no answer
     least_likeness: float | None = Field(default=None, ge=-1, le=1)  # a photo less like the known ones is no answer; None: not looked at
 
@@ -47,8 +48,8 @@ class Origin(Strict):
 class Tolerance(Strict):
     """How far a probe may move before the artifact counts as another one."""
 
-    pixels: float = Field(default=0.5, ge=0)  # mean absolute difference, in levels of 0..255
-    outputs: float = Field(default=2e-3, ge=0)  # largest difference, in units of the output's largest value (at least 1)
+    pixels: float = Field(default=0.5, ge=0, le=2)  # mean absolute difference, in levels of 0..255
+    outputs: float = Field(default=2e-3, ge=0, le=0.05)  # largest difference, in units of the output's largest value (at least 1)
 
 
 class Manifest(Strict):
@@ -78,7 +79,14 @@ class Manifest(Strict):
             raise ValueError("labels repeat")
         if self.label_ids and len(self.label_ids) != len(self.labels):
             raise ValueError(f"{len(self.labels)} labels but {len(self.label_ids)} label ids")
+        if clash := {name.partition("/")[0] for name in self.files if "/" in name} & {*self.files}:
+            raise ValueError(f"{min(clash)!r} is both a file and a folder")
         return self
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several labels may be true of one picture; each score then stands alone."""
+        return self.head is not None and self.head.activation == "sigmoid"
 
     def to_json(self) -> bytes:
         """The canonical bytes. What is at its default is left out, so that a later Mingmu can add fields; defaults never change."""
@@ -94,7 +102,7 @@ class Manifest(Strict):
         try:
             manifest = cls.model_validate_json(data)
         except ValidationError as error:
-            raise BadArtifact(f"manifest: {_first_complaint(error)}") from error
+            raise BadArtifact(f"manifest: {first_complaint(error)}") from error
         if manifest.to_json() != data:
             raise BadArtifact("the manifest is not in canonical form; it was written or changed by hand")
         return manifest
@@ -105,7 +113,8 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _first_complaint(error: ValidationError) -> str:
+def first_complaint(error: ValidationError) -> str:
+    """The first thing that did not fit, and where."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -6,8 +6,12 @@ package imports an image codec. What each kind of image becomes is written in do
 
 from __future__ import annotations
 
+import ctypes
 import io
 import math
+import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +72,7 @@ class Frame:
 class PixelSpec(BaseModel):
     """How bytes become pixels. Pure data: it is stored in the manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: Annotated[tuple[Side, Side], BeforeValidator(lambda size: (size, size) if isinstance(size, int) else size)]
     """Width and height of the frame; one number means a square."""
@@ -95,7 +99,11 @@ class PixelSpec(BaseModel):
         with _refusing(header.kind):
             source = _Source.open(header)
             limits.check_size(*source.size)  # the codec has the last word on the size, and has not decoded yet
-            return self._frame(source)
+            frame, spent = self._frame(source), source.cost
+        del source
+        if spent >= LARGE:
+            _give_back()
+        return frame
 
     def box(self, width: int, height: int) -> Box:
         """The part of an upright width x height image that the frame covers; with letterbox it exceeds the image."""
@@ -138,10 +146,12 @@ class PixelSpec(BaseModel):
     def _resized(self, source: _Source, box: Box, size: tuple[int, int]) -> Pixels:
         """The box of the image as stored, resized; uint8 [size[1], size[0], 3]."""
         fewest = self.jpeg_scaling or math.inf
-        enough = min((box[2] - box[0]) / (size[0] * fewest), (box[3] - box[1]) / (size[1] * fewest))
-        image, shrunk = source.decode(enough, self.background)
-        resample = Image.Resampling[self.filter.upper()]
-        small = image.resize(size, resample, box=(box[0] / shrunk, box[1] / shrunk, box[2] / shrunk, box[3] / shrunk))
+        shrunk = source.shrink(min((box[2] - box[0]) / (size[0] * fewest), (box[3] - box[1]) / (size[1] * fewest)))
+        box = box[0] / shrunk, box[1] / shrunk, box[2] / shrunk, box[3] / shrunk
+        with IN_FLIGHT.share(source.cost):
+            source.image.load()
+            small = _resize(source.image, box, size, Image.Resampling[self.filter.upper()], self.background)
+            source.image.close()
         if small.mode == "L":
             small = small.convert("RGB")
         return np.frombuffer(small.tobytes("raw", "RGB"), np.uint8).reshape(size[1], size[0], 3)
@@ -207,14 +217,21 @@ class _Source:
         orientation = exif_orientation(image.info.get("exif", b"")) if header.orientation == 1 else header.orientation
         return _Source(image, image.size, orientation)
 
-    def decode(self, enough: float, background: Colour) -> tuple[Image.Image, int]:
-        """The whole image, opaque, and by how much it was shrunk while decoding: at most `enough`, JPEG only."""
-        shrunk = 1
-        if isinstance(self.image, JpegImagePlugin.JpegImageFile):
-            shrunk = max((step for step in (2, 4, 8) if step <= enough), default=1)
-            self.image.draft(None, (self.size[0] // shrunk, self.size[1] // shrunk))
-        self.image.load()
-        return _opaque(self.image, background), shrunk
+    def shrink(self, enough: float) -> int:
+        """Have a JPEG shrunk while it is decoded: by 1, 2, 4 or 8, at most `enough`."""
+        if not isinstance(self.image, JpegImagePlugin.JpegImageFile):
+            return 1
+        shrunk = max((step for step in (2, 4, 8) if step <= enough), default=1)
+        self.image.draft(None, (self.size[0] // shrunk, self.size[1] // shrunk))
+        return shrunk
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes decoding takes at its peak."""
+        width, height = self.image.size
+        decoded = width * height * _PIXEL_BYTES.get(self.image.mode, 4) * _CODEC_COPIES.get(type(self.image), 1)
+        waiting = 6 * self.size[0] * self.size[1] if "progressive" in self.image.info else 0  # its coefficients, until the last scan
+        return decoded + waiting
 
 
 _CODECS: dict[str, type[ImageFile]] = {
@@ -226,6 +243,77 @@ _CODECS: dict[str, type[ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
+
+
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # as Pillow stores them; 4 for all others
+_CODEC_COPIES: dict[type[ImageFile], int] = {WebPImagePlugin.WebPImageFile: 4, AvifImagePlugin.AvifImageFile: 3}  # measured
+
+
+class Budget:
+    """Bytes that decoded images may take at one time; who does not fit waits for its turn, first come, first served."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._spent = 0
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def share(self, count: int) -> Iterator[None]:
+        """Hold `count` bytes of the budget; more than all of it means: alone."""
+        count = min(count, self._limit)
+        turn = object()
+        with self._changed:
+            self._waiting.append(turn)
+            try:
+                self._changed.wait_for(lambda: self._waiting[0] is turn and self._spent + count <= self._limit)
+                self._spent += count
+            finally:
+                self._waiting.remove(turn)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._spent -= count
+                self._changed.notify_all()
+
+
+IN_FLIGHT = Budget(2**30)  # of the whole process, however many threads decode
+LARGE = 64 * 2**20  # bytes of a decode after which it is worth telling the C library to let go of what is free
+STRIP = 2**18  # pixels that are made opaque at a time: they fit a processor's cache
+
+
+def _give_back() -> None:
+    """Return freed memory to the system; glibc keeps it otherwise. Other C libraries do without."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def _resize(image: Image.Image, box: Box, size: tuple[int, int], resample: Image.Resampling, background: Colour) -> Image.Image:
+    """The box of an image, made opaque and then resized; mode L or RGB. Raises UnsupportedImage.
+
+    What is not L or RGB is cut to the rows and columns that the box needs, made opaque and narrowed strip by strip, then shortened:
+    the same two passes that `resize` makes, so the same pixels, without a second full-size copy.
+    """
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image.resize(size, resample, box=box)
+    left, right = _needed(box[0], box[2], size[0], image.width)
+    top, bottom = _needed(box[1], box[3], size[1], image.height)
+    tall = Image.new("RGB", (size[0], bottom - top))
+    step = max(1, STRIP // (right - left))
+    for y in range(top, bottom, step):
+        strip = _opaque(image.crop((left, y, right, min(y + step, bottom))), background)
+        tall.paste(strip.resize((size[0], strip.height), resample, box=(box[0] - left, 0, box[2] - left, strip.height)), (0, y - top))
+    return tall.resize(size, resample, box=(0, box[1] - top, size[0], box[3] - top))
+
+
+def _needed(start: float, stop: float, count: int, side: int) -> tuple[int, int]:
+    """The first and last pixel, of `side`, that filters look at to make `count` pixels of start..stop."""
+    reach = 3 * max(1.0, (stop - start) / count) + 1  # lanczos looks the furthest: 3 pixels of the frame
+    return max(0, math.floor(start - reach)), min(side, math.ceil(stop + reach))
 
 
 def _opaque(image: Image.Image, background: Colour) -> Image.Image:

@@ -70,19 +70,36 @@ class Network:
         Pixels and outputs are checked apart, so the error names the side that moved:
         our decoding, or the runtime.
         """
-        tolerance = self.artifact.manifest.tolerance
-        for probe in probes_of(self.artifact):
-            frame = self.artifact.manifest.pixels.frame(probe.image)
-            check_pixels(probe, frame, tolerance.pixels)
-            check_outputs(probe, first(self.runtime(frame.pixels[None], [*probe.outputs])), tolerance.outputs)
+        manifest = self.artifact.manifest
+        outputs = tuple(name for name in self.runtime.outputs if name != MAP)
+        if manifest.kind == "model" and SCORES not in outputs:
+            raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {SCORES!r}")
+        for probe in probes_of(self.artifact, outputs):
+            frame = manifest.pixels.frame(probe.image)
+            check_pixels(probe, frame, manifest.tolerance.pixels)
+            check_outputs(probe, self._run(frame, outputs), manifest.tolerance.outputs)
+            if manifest.kind == "model" and probe.outputs[SCORES].shape != (len(manifest.labels),):
+                raise BadArtifact(f"{manifest.name}: scores {probe.outputs[SCORES].shape} for {len(manifest.labels)} labels")
 
     def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
         """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""
         key = (pixels, outputs)
         if key not in self._seen:
-            frames = [pixels.frame(probe.image) for probe in probes_of(self.artifact)]
-            self._seen[key] = [first(self.runtime(frame.pixels[None], outputs)) for frame in frames]
+            self._seen[key] = [self._run(pixels.frame(image), outputs) for image in probe_images_of(self.artifact).values()]
         return self._seen[key]
+
+    def _run(self, frame: Frame, outputs: tuple[str, ...]) -> Outputs:
+        """The named outputs of one image, without the batch axis; raises BadArtifact if the graph does not give them."""
+        if missing := sorted({*outputs} - {*self.runtime.outputs}):
+            raise BadArtifact(f"{self.artifact.manifest.name} has no output {', '.join(map(repr, missing))}")
+        try:
+            found = self.runtime(frame.pixels[None], outputs)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise BadArtifact(f"{self.artifact.manifest.name}: the graph cannot run: {error}") from error
+        for name, values in found.items():
+            if values.ndim < 2 or len(values) != 1:
+                raise BadArtifact(f"{self.artifact.manifest.name}: {name} has the shape {values.shape} for one image; [1, ...] is needed")
+        return {name: values[0] for name, values in found.items()}
 
 
 @dataclass(frozen=True)
@@ -117,8 +134,9 @@ class Head:
         return features[0] if len(features) == 1 else np.concatenate(features, axis=1)
 
     def scores(self, outputs: Outputs) -> Scores:
-        """Softmax of the logits at the head's temperature: float32 [N, C] from features [N, F]."""
-        return softmax((self.features(outputs) @ self.weight + self.bias) / np.float32(self.spec.temperature))
+        """Softmax, or sigmoid, of the logits at the head's temperature: float32 [N, C] from features [N, F]."""
+        logits = (self.features(outputs) @ self.weight + self.bias) / np.float32(self.spec.temperature)
+        return softmax(logits) if self.spec.activation == "softmax" else sigmoid(logits)
 
     def likeness(self, outputs: Outputs) -> NDArray[np.float32] | None:
         """How much each image looks like anything known, float32 [N]; None where that is not looked at."""
@@ -244,31 +262,48 @@ class Recognizer:
         if self.head is None:
             return self.network.prove()
         tolerance = self.manifest.tolerance
-        probes = probes_of(self.artifact, self.network.artifact)
+        probes = probes_of(self.artifact, (SCORES,), self.network.artifact)
+        own_pixels = self.manifest.pixels != self.network.artifact.manifest.pixels  # those of the network were proven with it
         for probe, outputs in zip(probes, self.network.probe_outputs(self.manifest.pixels, self.wants), strict=True):
-            if probe.pixels is not None:
+            if own_pixels or probe.pixels is not None:
                 check_pixels(probe, self.manifest.pixels.frame(probe.image), tolerance.pixels)
             batch = {name: value[None] for name, value in outputs.items()}
+            width = sum(outputs[name].size for name in self.wants)
+            if any(value.ndim != 1 for value in outputs.values()) or width != len(self.head.weight):
+                raise BadArtifact(f"{self.manifest.name}: the head takes {len(self.head.weight)} features, its network gives {width}")
             check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs)
         return None
 
 
-def probes_of(artifact: Artifact, backbone: Artifact | None = None) -> list[Probe]:
-    """The probes of an artifact; a head's images are those of its backbone."""
-    arrays = artifact.arrays(PROBES)
-    images_of = backbone or artifact
-    images = sorted(name for name in images_of.manifest.files if name.startswith("probes/"))
+def probe_images_of(artifact: Artifact) -> dict[str, bytes]:
+    """The probe images of a network, by file name; raises BadArtifact if it has none."""
+    names = sorted(name for name in artifact.manifest.files if name.startswith("probes/"))
+    if not names:
+        raise BadArtifact(f"{artifact.manifest.name} has no probe images, so nothing proves it")
+    return {name: artifact.read(name) for name in names}
+
+
+def probes_of(artifact: Artifact, outputs: tuple[str, ...], backbone: Artifact | None = None) -> list[Probe]:
+    """The probes of an artifact; a head's images are those of its backbone.
+
+    Raises BadArtifact unless exactly `outputs` were sealed, one row for each image: what is not sealed would not be proven.
+    """
+    arrays, images = artifact.arrays(PROBES), probe_images_of(backbone or artifact)
     pixels = arrays.pop("pixels", None)
-    if not images or any(len(values) != len(images) for values in arrays.values()):
+    if {*arrays} != {*outputs}:
+        sealed, wanted = (", ".join(sorted(names)) or "nothing" for names in (arrays, outputs))
+        raise BadArtifact(f"{artifact.manifest.name}: its probes prove {sealed}; {wanted} is needed")
+    fits = pixels is None or (pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(images))
+    if not fits or any(values.ndim < 2 or len(values) != len(images) for values in arrays.values()):
         raise BadArtifact(f"{artifact.manifest.name}: {len(images)} probe images do not fit the probes' arrays")
     return [
         Probe(
             name=name,
-            image=images_of.read(name),
+            image=image,
             pixels=None if pixels is None else pixels[i].astype(np.uint8, copy=False),
             outputs={key: values[i].astype(np.float32, copy=False) for key, values in arrays.items()},
         )
-        for i, name in enumerate(images)
+        for i, (name, image) in enumerate(images.items())
     ]
 
 
@@ -291,12 +326,12 @@ def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tole
             raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
 
 
-def first(outputs: Outputs) -> Outputs:
-    """The first row of each output."""
-    return {name: values[0] for name, values in outputs.items()}
-
-
 def softmax(logits: NDArray[np.float32]) -> Scores:
     """Row-wise softmax, shifted by the maximum so that it cannot overflow."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def sigmoid(logits: NDArray[np.float32]) -> Scores:
+    """1 / (1 + exp(-logits)), by way of tanh so that it cannot overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), dtype=np.float32)

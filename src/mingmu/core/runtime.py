@@ -55,7 +55,11 @@ class OnnxRuntime:
         if [(i.name, i.type) for i in inputs] != [(INPUT, "tensor(uint8)")]:
             found = ", ".join(f"{i.name} {i.type}" for i in inputs)
             raise BadModel(f"a sealed graph has one input, {INPUT} tensor(uint8); this one has {found}")
-        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        results = self._session.get_outputs()
+        if not results or any(output.type != "tensor(float)" for output in results):
+            found = ", ".join(f"{output.name} {output.type}" for output in results) or "none"
+            raise BadModel(f"a sealed graph gives float32 outputs, tensor(float); this one gives {found}")
+        self.outputs = tuple(output.name for output in results)
         self.name = f"onnxruntime {ort.__version__} cpu"
 
     def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:

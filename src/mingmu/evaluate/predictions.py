@@ -117,7 +117,7 @@ def evaluate(
         examples=seen,
         scores=np.stack([*rows.values()]),
         truth=truth_of(labels, seen),
-        multi_label=dataset.multi_label,
+        multi_label=recognizer.manifest.multi_label or dataset.multi_label,
         source=source,
         failures=tuple(failures),
         unknown=tuple(sorted((label, count) for label, count in dataset.counts().items() if label not in labels)),

@@ -5,6 +5,7 @@ Its schema is migrated when it is opened. Writers take turns; readers never wait
 
 from __future__ import annotations
 
+import ssl
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,9 @@ from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra,
 SCHEMA = "0002"  # the newest revision under migrations/versions
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
 MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
+UNAVAILABLE = ("08", "28", "3D", "40", "53", "57")  # SQLSTATE classes of a server that is not there for us, now or with this login
+
+TLS = {"prefer": None, "disable": False, "require": True, "verify-full": "verified"}  # sslmode, and what our driver makes of it
 
 Counter = Literal["recognizers", "datasets", "jobs"]
 
@@ -176,7 +180,13 @@ def postgres_url(url: str) -> URL:
         raise BadSettings(f"database_url: {error}") from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise BadSettings(f"database_url: {parsed.drivername} is not supported; it is postgresql://user:password@host/database, or none")
-    return parsed.set(drivername="postgresql+psycopg")
+    unknown = set(parsed.query) - {"host", "sslmode"}
+    if unknown or not parsed.username:
+        wrong = f"unknown options: {', '.join(sorted(unknown))}" if unknown else "it names no user"
+        raise BadSettings(f"database_url: {wrong}; it is postgresql://user:password@host/name, and after ? host=/socket/folder or sslmode")
+    if parsed.query.get("sslmode", "prefer") not in TLS:
+        raise BadSettings(f"database_url: sslmode is one of {', '.join(TLS)}")
+    return parsed.set(drivername="postgresql+pg8000")
 
 
 def next_number(connection: Connection, names: sa.Table, name: str) -> int:
@@ -196,13 +206,26 @@ def now() -> str:
 
 def _engine(url: URL) -> Engine:
     try:
-        engine = sa.create_engine(url, pool_pre_ping=url.get_backend_name() != "sqlite")
+        if url.get_backend_name() == "sqlite":
+            engine = sa.create_engine(url)
+        else:
+            engine = sa.create_engine(url.set(query={}), pool_pre_ping=True, connect_args=_postgres_arguments(url))
     except ModuleNotFoundError as error:
         raise MissingExtra("PostgreSQL needs its driver: pip install 'mingmu[postgres]'") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
+
+
+def _postgres_arguments(url: URL) -> dict[str, Any]:
+    """What our driver calls the options that PostgreSQL's own tools take in a URL."""
+    arguments: dict[str, Any] = {"ssl_context": TLS[str(url.query.get("sslmode", "prefer"))]}
+    if arguments["ssl_context"] == "verified":
+        arguments["ssl_context"] = ssl.create_default_context()
+    if "host" in url.query:
+        arguments["unix_sock"] = f"{url.query['host']}/.s.PGSQL.{url.port or 5432}"
+    return arguments
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -246,7 +269,19 @@ def _explained(url: URL) -> Iterator[None]:
     """Turn what a database driver raises into our errors."""
     try:
         yield
-    except exc.OperationalError as error:
-        raise Overloaded(f"the index {url} does not answer: {error.orig}") from error
-    except exc.DatabaseError as error:
-        raise BadArtifact(f"the index {url} is damaged, or is no index of Mingmu: {error.orig}") from error
+    except (exc.DatabaseError, exc.InterfaceError) as error:
+        state, said = _reason(error)
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)) or state.startswith(UNAVAILABLE):
+            raise Overloaded(f"the index {url} does not answer: {said}") from error
+        raise BadArtifact(f"the index {url} is damaged, or is no index of Mingmu: {said}") from error
+
+
+def _reason(error: exc.DBAPIError) -> tuple[str, str]:
+    """The SQLSTATE and the words of what a driver raised. PostgreSQL's has them in a dict, and may hide it behind a failure to hang up."""
+    found: BaseException | None = error.orig
+    while found is not None:
+        match found.args:
+            case [{"C": state, "M": said}, *_]:
+                return str(state), str(said)
+        found = found.__context__
+    return "", str(error.orig)

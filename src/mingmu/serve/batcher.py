@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mingmu.core.errors import DeadlineExceeded, Overloaded, QueueFull
+from mingmu.core.errors import DeadlineExceeded, QueueFull
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -60,19 +60,20 @@ class Batcher(Generic[In, Out]):
         self._queue: dict[asyncio.Future[Outcome[Out]], _Waiting[In, Out]] = {}  # in order of arrival
         self._tasks: set[asyncio.Task[None]] = set()
         self._rate = math.inf  # items per second, as lately seen
-        self._closing = False
 
     def __len__(self) -> int:
         """How many items wait."""
         return len(self._queue)
 
+    def waiting(self) -> list[In]:
+        """The items that wait, in order of arrival; safe to ask from other threads."""
+        return [waiting.item for waiting in list(self._queue.values())]
+
     async def submit(self, item: In, *, deadline: float = math.inf) -> Outcome[Out]:
         """Run one item; `deadline` is a time of `time.monotonic()`.
 
-        Raises QueueFull or Overloaded at once, DeadlineExceeded when the deadline passes, and what `call` raises.
+        Raises QueueFull at once, DeadlineExceeded when the deadline passes, and what `call` raises.
         """
-        if self._closing:
-            raise Overloaded("the service is shutting down")
         if len(self._queue) >= self._max_queue:
             raise QueueFull(f"{len(self._queue)} images are already waiting; that is the limit", retry_after=self._backlog())
         left = deadline - time.monotonic()
@@ -88,12 +89,6 @@ class Batcher(Generic[In, Out]):
             raise DeadlineExceeded("the request's deadline passed before its answer was ready") from None
         finally:
             self._queue.pop(future, None)
-
-    async def drain(self) -> None:
-        """Refuse newcomers and wait until everyone who is in has an answer."""
-        self._closing = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
 
     def _backlog(self) -> float:
         """Seconds until the queue as it is will have been worked off."""

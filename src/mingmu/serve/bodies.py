@@ -18,6 +18,7 @@ from mingmu.serve.attendance import ClientGone
 from mingmu.serve.forms import files_in_form
 from mingmu.settings import Settings
 
+JSON = "application/json"
 BODIES_IN_MEMORY = 8  # largest bodies that all requests together may hold
 MAX_TOP = 1000
 MAX_JSON_VALUES = 10_000
@@ -128,16 +129,21 @@ class ImagesJson(BaseModel):
     top: int | None = Field(None, ge=1, le=MAX_TOP, description="How many labels to name, the surest first.")
 
 
+def media_type_of(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def images_in(body: bytes, content_type: str, max_images: int) -> Wanted:
     """The images in a body; raises BadRequest, or UnsupportedBody for a content type that is not read."""
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = media_type_of(content_type)
     if not body:
         raise BadRequest("the body is empty; it should hold an image")
     if media_type.startswith("image/") or media_type in ("application/octet-stream", ""):
         return Wanted([body])
     if media_type == "multipart/form-data":
         return Wanted([*files_in_form(body, content_type, max_images)])
-    if media_type == "application/json":
+    if media_type == JSON:
         return _images_in_json(body, max_images)
     hint = " (curl: add -H 'Content-Type: image/jpeg')" if media_type == "application/x-www-form-urlencoded" else ""
     readable = "image/*, application/octet-stream, multipart/form-data, application/json"
@@ -153,7 +159,7 @@ def _images_in_json(body: bytes, max_images: int) -> Wanted:
         where = ".".join(str(part) for part in first["loc"])
         raise BadRequest(f"JSON: {where + ': ' if where else ''}{first['msg']}") from None
     if len(wanted.images) > max_images:
-        raise BadRequest(f"{len(wanted.images)} images; the limit is {max_images} (settings: max_images)")
+        raise BadRequest(f"{len(wanted.images)} images; the limit is {max_images} (settings: max_images, max_queue)")
     return Wanted([_source(i, image) for i, image in enumerate(wanted.images)], wanted.top)
 
 

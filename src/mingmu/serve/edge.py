@@ -27,17 +27,23 @@ class Edge:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         visit = scope["visit"] = Visit.of(scope)
+        waits = dict(scope["headers"]).get(b"expect", b"").lower() == b"100-continue"  # with its body, until it is asked for
+
+        async def receive_asked() -> Message:
+            nonlocal waits
+            waits = False
+            return await receive()
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
                 message["headers"].append((b"x-request-id", visit.id.encode()))
-                if self._service.host.closing:
+                if self._service.host.closing or waits:  # it may send the body all the same, or never
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive_asked, answer)
         except ClientGone:
             visit.status, visit.kind = CLIENT_GONE, "client-gone"
         except Exception as error:  # noqa: BLE001 - the last net: whatever it is, the client gets an answer

@@ -117,9 +117,10 @@ def parse(address: str) -> httpx.URL:
     """A URL that may be asked for; raises ForbiddenUrl for schemes, credentials and ports that are not allowed."""
     try:
         url = httpx.URL(address)
-    except httpx.InvalidURL as error:
+        host = url.host  # decodes it
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise ForbiddenUrl(f"not a URL: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise ForbiddenUrl("only http and https URLs are fetched")
     if url.userinfo:
         raise ForbiddenUrl("URLs with a user name or password are not fetched")

@@ -22,7 +22,7 @@ def files_in_form(body: bytes, content_type: str, max_files: int) -> list[bytes]
         if part.startswith(b"--"):
             return _not_empty(files)
         if len(files) == max_files:
-            raise BadRequest(f"the form holds more than {max_files} images (settings: max_images)")
+            raise BadRequest(f"the form holds more than {max_files} images (settings: max_images, max_queue)")
         files.append(_file(part))
     raise BadRequest("the form is cut short, or its boundary is not the one in the content type")
 

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,16 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.pixels import Frame, Limits, encode_png
 from mingmu.core.recognizer import MAP, Network, Reading, Recognizer
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.serve.batcher import Batcher
+from mingmu.serve.problems import KINDS
 from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
 
 log = logging.getLogger("mingmu.serve")
+
+MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
 
@@ -53,6 +57,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
+    name: str
     pixels: NDArray[np.uint8]
     recognizer: Recognizer
     explain: bool
@@ -80,7 +85,8 @@ class Host:
         self._batchers: dict[tuple[str, tuple[int, int]], Batcher[_Work, _Row]] = {}
         self._revision = -1
         self._watcher: asyncio.Task[None] | None = None
-        self._active = 0
+        self._admitted = 0  # requests that were let in
+        self._working = 0  # those of them whose body is in
         self._empty = asyncio.Event()
         self.closing = False
 
@@ -103,7 +109,7 @@ class Host:
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        if self._active:
+        if self._admitted:
             self._empty.clear()
             await self._empty.wait()
         for pool in (self._decoders, self._workers, self._loaders):
@@ -111,23 +117,40 @@ class Host:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Count one request in, before its body is read; raises QueueFull or Overloaded."""
+        """Let one request in, before its body is read; raises QueueFull or Overloaded.
+
+        It does not count as work yet: a client that sends its body slowly must take nobody's place.
+        """
         if self.closing:
             raise Overloaded("the service is shutting down")
-        if self._active >= self.settings.max_queue:
-            raise QueueFull(f"{self._active} requests are already in work; that is the limit (settings: max_queue)")
-        self._active += 1
+        self._check_room()
+        if self._admitted - self._working >= MAX_UNREAD:
+            raise QueueFull(f"the bodies of {MAX_UNREAD} requests are being read already; that is the limit")
+        self._admitted += 1
         try:
             yield
         finally:
-            self._active -= 1
-            if not self._active:
+            self._admitted -= 1
+            if not self._admitted:
                 self._empty.set()
 
-    @property
-    def waiting(self) -> int:
-        """How many images wait for a network."""
-        return sum(len(batcher) for batcher in self._batchers.values())
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Count a request that was let in as work, now that its body is in; raises QueueFull."""
+        self._check_room()
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+
+    def _check_room(self) -> None:
+        if self._working >= self.settings.max_queue:
+            raise QueueFull(f"{self._working} requests are already in work; that is the limit (settings: max_queue)")
+
+    def waiting(self) -> Counter[str]:
+        """How many images wait for a network, by the name of their recognizer."""
+        return Counter(work.name for batcher in [*self._batchers.values()] for work in batcher.waiting())
 
     async def served(self, reference: str) -> Served:
         """The recognizer that `name` or `name@version` means, loaded if need be; raises NotFound, BadArtifact or Unproven."""
@@ -140,9 +163,28 @@ class Host:
             del self._served[next(iter(self._served))]
         return await asyncio.shield(loading)
 
-    async def see(self, served: Served, image: bytes, *, deadline: float = math.inf, explain: bool = False) -> Seen:
-        """Run one encoded image through a recognizer; `deadline` is a time of `time.monotonic()`."""
-        frame, decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
+    def known(self, reference: str) -> Served | None:
+        """The recognizer that a reference means, if it is loaded."""
+        loading = self._served.get(reference)
+        return loading.result() if loading and _succeeded(loading) else None
+
+    def turns(self) -> asyncio.Semaphore:
+        """What the images of one request share, so that they never keep more than all decoders from others."""
+        return asyncio.Semaphore(self._parallel)
+
+    async def look_up(self, call: Callable[..., T], *args: object) -> T:
+        """Ask the store something on the loaders' threads."""
+        return await self._in(self._loaders, call, *args)
+
+    async def see(
+        self, served: Served, image: bytes, *, deadline: float = math.inf, explain: bool = False, turns: asyncio.Semaphore | None = None
+    ) -> Seen:
+        """Run one encoded image through a recognizer; `deadline` is a time of `time.monotonic()`.
+
+        Images that share `turns` wait for one another, not for a place in the queue of the decoders.
+        """
+        async with turns or nullcontext():
+            frame, decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
         return await self._see(served, frame, decoded, deadline, explain)
 
     async def see_pixels(self, served: Served, pixels: NDArray[np.uint8], *, deadline: float = math.inf) -> Seen:
@@ -160,7 +202,7 @@ class Host:
     async def _see(self, served: Served, frame: Frame, decoded: float, deadline: float, explain: bool) -> Seen:
         if explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
-        work = _Work(frame.pixels, served.recognizer, explain)
+        work = _Work(served.version.name, frame.pixels, served.recognizer, explain)
         outcome = await self._batcher(served.recognizer).submit(work, deadline=deadline)
         return Seen(frame, *outcome.value, decoded, outcome.waited, outcome.ran, outcome.batch)
 
@@ -181,7 +223,7 @@ class Host:
         return Served(version, self._library.open(version.digest))
 
     def _forget_failed(self, reference: str, done: asyncio.Future[Served]) -> None:
-        if done.cancelled() or done.exception() is not None:
+        if not _succeeded(done):
             self._served.pop(reference, None)
 
     async def _watch(self) -> None:
@@ -189,16 +231,19 @@ class Host:
             await asyncio.sleep(self.settings.reload_interval)
             try:
                 revision = await self._in(self._loaders, self.store.revision)
-                if revision != self._revision:
-                    await self._refresh()
+                if revision != self._revision and await self._refresh():
                     self._revision = revision
-            except MingmuError as error:  # the index is out of reach for now: what is served stays
-                log.error("the data folder cannot be watched", extra={"problem": str(error)})
+            except Exception as error:  # noqa: BLE001 - whatever it is, what is served stays, and the watch goes on
+                log.error("the data folder cannot be watched", exc_info=error, extra={"problem": str(error)})
 
-    async def _refresh(self) -> None:
-        """Bring every loaded reference to its newest version; one that does not prove itself leaves the old in place."""
+    async def _refresh(self) -> bool:
+        """Bring every loaded reference to its newest version; one that does not prove itself leaves the old in place.
+
+        False if one could not be judged for now: it is worth another try.
+        """
+        judged = True
         for reference, loaded in list(self._served.items()):
-            if not loaded.done():
+            if not _succeeded(loaded):
                 continue
             try:
                 version = await self._in(self._loaders, self.store.resolve, reference)
@@ -206,23 +251,31 @@ class Host:
                     fresh = await self._in(self._loaders, self._open, reference)
                     swapped: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
                     swapped.set_result(fresh)
-                    self._served[reference] = swapped
+                    if self._served.get(reference) is loaded:  # it may have made room meanwhile
+                        self._served[reference] = swapped
                     log.info("swapped", extra={"recognizer": reference, "version": version.version, "digest": version.digest})
                 self.problems.pop(reference, None)
             except NotFound:
                 self._served.pop(reference, None)
-            except MingmuError as error:
-                self.problems[reference] = str(error)
-                log.error("not swapped", extra={"recognizer": reference, "problem": str(error)})
+                self.problems.pop(reference, None)
+            except Exception as error:  # noqa: BLE001 - one recognizer must not keep the others from their newest version
+                judged = judged and isinstance(error, BadArtifact)
+                self.problems[reference] = str(error) if isinstance(error, MingmuError) else KINDS["internal"].meaning
+                log.error("not swapped", exc_info=error, extra={"recognizer": reference, "problem": str(error)})
         self._drop_idle_batchers()
+        return judged
 
     def _drop_idle_batchers(self) -> None:
-        used = {future.result().recognizer.network.artifact.digest for future in self._served.values() if future.done()}
+        used = {future.result().recognizer.network.artifact.digest for future in self._served.values() if _succeeded(future)}
         for key in [key for key in self._batchers if key[0] not in used and not len(self._batchers[key])]:
             del self._batchers[key]
 
     async def _in(self, pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+
+
+def _succeeded(loading: asyncio.Future[Served]) -> bool:
+    return loading.done() and not loading.cancelled() and loading.exception() is None
 
 
 def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> tuple[Frame, float]:

@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
 from mingmu.serve import oip, schemas, teaching
 from mingmu.serve.attendance import together
-from mingmu.serve.bodies import BODIES_IN_MEMORY, MAX_TOP, Budget, Source, Url, images_in
+from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
 from mingmu.serve.edge import Edge
 from mingmu.serve.events import Streams
 from mingmu.serve.fetch import Fetch, Fetcher
@@ -32,7 +32,6 @@ from mingmu.serve.service import Call, Service
 from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
 
-JSON = "application/json"
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
 DEFAULT_TOP = 5
 COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
@@ -42,7 +41,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
     """The service of one data folder as an ASGI application; `fetch` stands in for the network in tests."""
     host = Host(settings)
     budget = Budget(BODIES_IN_MEMORY * settings.max_body_bytes)
-    service = Service(settings, host, Telemetry(lambda: host.waiting), budget, fetch or Fetcher(settings))
+    service = Service(settings, host, Telemetry(host.waiting), budget, fetch or Fetcher(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -66,8 +65,8 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     routes: list[tuple[str, str, Any]] = [
         ("GET", "/v1/recognizers", recognizers),
-        ("GET", "/v1/recognizers/{reference}", recognizer),
-        ("POST", "/v1/recognizers/{reference}/recognize", recognize),
+        ("GET", "/v1/recognizers/{name}", recognizer),
+        ("POST", "/v1/recognizers/{name}/recognize", recognize),
         *teaching.ROUTES,
         ("GET", "/v2/health/live", oip.live),
         ("GET", "/v2/health/ready", oip.ready),
@@ -103,19 +102,22 @@ def _either(by_method: dict[str, Any]) -> Any:
 
 
 async def _pass_on(request: Request, error: Exception) -> NoReturn:
-    raise error  # the edge answers all errors
+    try:
+        raise error  # the edge answers all errors
+    finally:
+        del error  # or this frame and the error would keep each other alive, and with them the request's body
 
 
 def recognizers(request: Request) -> Response:
     """The recognizers that there are, each at its newest version."""
-    store = _service(request).host.store
-    return _json({"recognizers": [asdict(store.resolve(name)) for name in store.names()]})
+    host = _service(request).host
+    return _json({"recognizers": [asdict(host.store.resolve(name)) | _problem(host, name) for name in host.store.names()]})
 
 
 def recognizer(request: Request) -> Response:
     """What a recognizer is: its labels, its digest, its terms, its versions."""
-    store = _service(request).host.store
-    version = store.resolve(request.path_params["reference"])
+    host, store = _service(request).host, _service(request).host.store
+    version = store.resolve(request.path_params["name"])
     manifest = store.artifact(version.digest).manifest
     width, height = manifest.pixels.size
     about = {
@@ -127,17 +129,24 @@ def recognizer(request: Request) -> Response:
         "versions": [each.version for each in store.versions(version.name)],
         "aliases": {alias: pointed.version for alias, pointed in store.aliases(version.name).items()},
     }
-    return _json(asdict(version) | about)
+    return _json(asdict(version) | about | _problem(host, request.path_params["name"]))
+
+
+def _problem(host: Host, reference: str) -> dict[str, str]:
+    """Why the newest version is not served, where that is so."""
+    return {"problem": host.problems[reference]} if reference in host.problems else {}
 
 
 async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
     service = _service(request)
     asked = Asked.of(request)
-    async with service.call(request) as call:
-        served = await service.served(request.path_params["reference"], call.visit)
+    reference, content_type = request.path_params["name"], request.headers.get("content-type", "")
+    async with service.call(request, reference) as call:
+        served = await service.served(reference, call.visit)
         asked.check(served)
-        wanted = images_in(call.body, request.headers.get("content-type", ""), service.settings.max_images)
+        given = call.body, content_type, service.max_images
+        wanted = await service.read(call, images_in, *given) if media_type_of(content_type) == JSON else images_in(*given)
         call.visit.images = len(wanted.images)
         answerer = _Answerer(service, served, call, replace(asked, top=wanted.top) if wanted.top else asked)
         if len(wanted.images) == 1:
@@ -195,7 +204,9 @@ class _Answerer:
         """The answer for one image."""
         try:
             image = await self._service.fetch(source.address, self._call.take) if isinstance(source, Url) else source
-            seen = await self._service.host.see(self._served, image, deadline=self._call.deadline, explain=self._asked.explain)
+            seen = await self._service.host.see(
+                self._served, image, deadline=self._call.deadline, explain=self._asked.explain, turns=self._call.turns
+            )
         except BadRequest as error:
             self._service.telemetry.failed(self._call.visit, error.kind)
             raise

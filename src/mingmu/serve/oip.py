@@ -7,6 +7,7 @@ recognizer's size), and gives `scores`, FP32 [-1, classes], and `labels`, BYTES 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,13 @@ async def model(request: Request) -> Response:
     """A model's inputs and outputs."""
     service = _service(request)
     served = await service.served(_reference(request), request.scope["visit"])
+    versions = await service.host.look_up(service.host.store.versions, served.version.name)
     manifest = served.recognizer.manifest
     width, height = manifest.pixels.size
     return _json(
         {
             "name": served.version.name,
-            "versions": [str(version.version) for version in service.host.store.versions(served.version.name)],
+            "versions": [str(version.version) for version in versions],
             "platform": "mingmu_onnx",
             "inputs": [
                 {"name": "image", "datatype": "BYTES", "shape": [-1]},
@@ -77,9 +79,9 @@ async def model_ready(request: Request) -> Response:
 async def infer(request: Request) -> Response:
     """Run images or pixels through a model. One bad image fails the request."""
     service = _service(request)
-    async with service.call(request) as call:
+    async with service.call(request, _reference(request)) as call:
         served = await service.served(_reference(request), call.visit)
-        wanted = tensors.read_request(call.body, request.headers.get(HEADER_LENGTH))
+        wanted = await service.read(call, tensors.read_request, call.body, request.headers.get(HEADER_LENGTH))
         seen = await _see(service, served, call, wanted)
         scores = np.stack([each.reading.scores for each in seen])
         outputs = [_output(served, scores, name, how) for name, how in _requested(wanted.json)]
@@ -96,12 +98,13 @@ async def _see(service: Service, served: Served, call: Call, wanted: tensors.Req
     if len(wanted.json.inputs) != 1:
         raise BadRequest("a request has one input: image or pixels")
     tensor = wanted.json.inputs[0]
-    raw, most = wanted.raw.get(tensor.name), service.settings.max_images
+    raw, most = wanted.raw.get(tensor.name), service.max_images
     if (tensor.name, tensor.datatype) == ("image", "BYTES"):
-        images: Sequence[Any] | Pixels = tensors.read_images(tensor, raw, most)
-        see: Any = service.host.see
+        images: Sequence[Any] | Pixels = await service.read(call, tensors.read_images, tensor, raw, most)
+        see: Any = partial(service.host.see, turns=call.turns)
     elif (tensor.name, tensor.datatype) == ("pixels", "UINT8"):
-        images = tensors.read_pixels(tensor, raw, served.recognizer.manifest.pixels.size, most)
+        size = served.recognizer.manifest.pixels.size
+        images = await service.read(call, tensors.read_pixels, tensor, raw, size, most)
         see = service.host.see_pixels
     else:
         raise BadRequest(f"input {tensor.name!r} {tensor.datatype!r} is unknown; there are image BYTES and pixels UINT8")
@@ -138,7 +141,7 @@ def _output(served: Served, scores: Scores, name: str, how: dict[str, Any]) -> t
         raise BadRequest(f"output {name!r} is unknown; there are scores and labels")
     if not top:
         return tensors.Output(name, [*scores.shape], scores, binary)
-    if not isinstance(top, int) or not 1 <= top <= len(labels):
+    if type(top) is not int or not 1 <= top <= len(labels):
         raise BadRequest(f"output {name!r}: classification is a number from 1 to {len(labels)}")
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     texts = [f"{row[i]:f}:{i}:{labels[i]}" for row, best in zip(scores, order, strict=True) for i in best]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from mingmu.serve import teaching_schemas
+from mingmu.serve import examples, teaching_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE
 from mingmu.serve.service import MAX_TIMEOUT_MS
-from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, REF, REFERENCE, Described, Strict
+from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, NAME, REF, Described, Strict
 from mingmu.serve.shapes import model as _model
 from mingmu.serve.tensors import InferJson
 
@@ -76,8 +76,12 @@ class VersionSchema(Strict):
     created: str
 
 
+class ListedSchema(VersionSchema):
+    problem: str | None = Field(None, description="Why this version is not served, but the one before it.")
+
+
 class RecognizersSchema(Strict):
-    recognizers: list[VersionSchema]
+    recognizers: list[ListedSchema]
 
 
 class SizeSchema(Strict):
@@ -91,7 +95,7 @@ class OriginSchema(Strict):
     provenance: str
 
 
-class RecognizerSchema(VersionSchema):
+class RecognizerSchema(ListedSchema):
     """What a recognizer is."""
 
     task: str
@@ -120,20 +124,68 @@ class InferenceErrorSchema(Strict):
     error: str
 
 
+class LiveSchema(Strict):
+    live: bool
+
+
+class ReadySchema(Strict):
+    ready: bool
+
+
+class ModelReadySchema(ReadySchema):
+    name: str
+
+
+class ServerSchema(Strict):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorSchema(Strict):
+    """A tensor that a model takes or gives; -1 is any number of images."""
+
+    name: str
+    datatype: Literal["BYTES", "UINT8", "FP32"]
+    shape: list[int]
+
+
+class ModelSchema(Strict):
+    """A model's inputs, of which a request has one, and outputs."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorSchema]
+    outputs: list[TensorSchema]
+
+
+class BinarySchema(Strict):
+    binary_data_size: int = Field(ge=0)
+
+
+class OutputSchema(TensorSchema):
+    """A tensor of the answer: its data, or how many bytes of it follow the JSON."""
+
+    data: list[float] | list[str] | None = None
+    parameters: BinarySchema | None = None
+
+
+class InferenceSchema(Strict):
+    """The outputs for all images of a request."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputSchema]
+
+
 MODELS: tuple[type[BaseModel], ...] = (
     RecognitionSchema, RecognizersSchema, RecognizerSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
+    LiveSchema, ReadySchema, ModelReadySchema, ServerSchema, ModelSchema, InferenceSchema,
     *teaching_schemas.MODELS,
 )  # fmt: skip
-DIGEST = "4f0c5d1f8f8c6f7e0e9a4e6d8a7f3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"  # a red PNG, 1x1
-RECOGNITION = {
-    "recognizer": "general",
-    "version": 1,
-    "digest": DIGEST,
-    "answers": [{"labels": [{"label": "espresso", "score": 0.93, "id": "n07920052"}, {"label": "cup", "score": 0.02, "id": "n07930864"}]}],
-    "timing_ms": {"decode": 1.9, "queue": 0.0, "network": 6.4, "total": 8.8},
-}
-NAME = REFERENCE | {"name": "name"}
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
 KIND = {"name": "kind", "in": "path", "required": True, "schema": {"type": "string", "enum": [*KINDS]}, "example": "bad-image"}
 TOP = {
@@ -185,36 +237,44 @@ TENSORS = {
 }
 
 
-def _object() -> dict[str, Any]:
-    return {JSON: {"schema": {"type": "object"}}}
+def _not_ready(path: str) -> dict[str, Any]:
+    """A 503 of a health route: its own answer, or an error on the way to it."""
+    name = "ReadySchema" if path.startswith("/v2/health") else "ModelReadySchema"
+    return {JSON: {"schema": {"anyOf": [{"$ref": REF + name}, {"$ref": REF + "InferenceErrorSchema"}]}}}
 
 
-TEXT = {"text/plain": {"schema": {"type": "string"}}}
+def _text(example: str) -> dict[str, Any]:
+    return {"text/plain": {"schema": {"type": "string"}, "example": example}}
+
+
+MODEL = _model("ModelSchema", examples.MODEL)
+MODEL_READY = _model("ModelReadySchema", examples.MODEL_READY)
+INFERENCE = _model("InferenceSchema", examples.INFERENCE) | {"application/octet-stream": BINARY}
 ROUTES: Described = {
-    ("GET", "/v1/recognizers"): ("recognizers", [], None, _model("RecognizersSchema"), (500,)),
-    ("GET", "/v1/recognizers/{reference}"): ("recognizers", [REFERENCE], None, _model("RecognizerSchema"), (400, 404, 500)),
-    ("POST", "/v1/recognizers/{reference}/recognize"): (
-        "recognizers", [REFERENCE, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", RECOGNITION), (*IN_CALLS, 403),
+    ("GET", "/v1/recognizers"): ("recognizers", [], None, _model("RecognizersSchema", examples.RECOGNIZERS), (500,)),
+    ("GET", "/v1/recognizers/{name}"): ("recognizers", [NAME], None, _model("RecognizerSchema", examples.RECOGNIZER), (400, 404, 500)),
+    ("POST", "/v1/recognizers/{name}/recognize"): (
+        "recognizers", [NAME, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", examples.RECOGNITION), (*IN_CALLS, 403),
     ),
     **teaching_schemas.ROUTES,
-    ("GET", "/v2/health/live"): ("open inference protocol", [], None, _object(), ()),
-    ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _object(), (503,)),
-    ("GET", "/v2"): ("open inference protocol", [], None, _object(), ()),
-    ("GET", "/v2/models/{name}"): ("open inference protocol", [NAME], None, _object(), (400, 404, 500)),
-    ("GET", "/v2/models/{name}/versions/{version}"): ("open inference protocol", [NAME, VERSION], None, _object(), (400, 404, 500)),
-    ("GET", "/v2/models/{name}/ready"): ("open inference protocol", [NAME], None, _object(), (400, 404, 500, 503)),
+    ("GET", "/v2/health/live"): ("open inference protocol", [], None, _model("LiveSchema", examples.LIVE), ()),
+    ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _model("ReadySchema", examples.READY), (503,)),
+    ("GET", "/v2"): ("open inference protocol", [], None, _model("ServerSchema", examples.SERVER), ()),
+    ("GET", "/v2/models/{name}"): ("open inference protocol", [NAME], None, MODEL, (400, 404, 500)),
+    ("GET", "/v2/models/{name}/versions/{version}"): ("open inference protocol", [NAME, VERSION], None, MODEL, (400, 404, 500)),
+    ("GET", "/v2/models/{name}/ready"): ("open inference protocol", [NAME], None, MODEL_READY, (400, 404, 500, 503)),
     ("GET", "/v2/models/{name}/versions/{version}/ready"): (
-        "open inference protocol", [NAME, VERSION], None, _object(), (400, 404, 500, 503),
+        "open inference protocol", [NAME, VERSION], None, MODEL_READY, (400, 404, 500, 503),
     ),
     ("POST", "/v2/models/{name}/infer"): (
-        "open inference protocol", [NAME, HEADER_LENGTH, TIMEOUT], TENSORS, _object() | {"application/octet-stream": BINARY}, IN_CALLS,
+        "open inference protocol", [NAME, HEADER_LENGTH, TIMEOUT], TENSORS, INFERENCE, IN_CALLS,
     ),
     ("POST", "/v2/models/{name}/versions/{version}/infer"): (
         "open inference protocol", [NAME, VERSION, HEADER_LENGTH, TIMEOUT], TENSORS,
-        _object() | {"application/octet-stream": BINARY}, IN_CALLS,
+        INFERENCE, IN_CALLS,
     ),
-    ("GET", "/metrics"): ("operation", [], None, TEXT, ()),
-    ("GET", "/problems/{kind}"): ("operation", [KIND], None, TEXT, (404,)),
+    ("GET", "/metrics"): ("operation", [], None, _text(examples.METRICS), ()),
+    ("GET", "/problems/{kind}"): ("operation", [KIND], None, _text(examples.KIND), (404,)),
 }  # fmt: skip
 
 
@@ -222,10 +282,10 @@ def _failure(path: str, status: int) -> dict[str, Any]:
     kinds = [name for name, kind in KINDS.items() if kind.status == status]
     description = " ".join(f"`{name}`: {KINDS[name].meaning}" for name in kinds)
     if path.startswith("/v2"):
-        name = "object" if path.endswith("/ready") and status == 503 else "InferenceErrorSchema"
-        content = _object() if name == "object" else _model(name)
+        is_ready = path.endswith("/ready") and status == 503
+        content = _not_ready(path) if is_ready else _model("InferenceErrorSchema")
     else:
-        content = {MEDIA_TYPE: {"schema": {"$ref": REF + "ProblemSchema"}}}
+        content = {MEDIA_TYPE: {"schema": {"$ref": REF + "ProblemSchema"}} | ({"example": examples.PROBLEM} if status == 400 else {})}
     headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}} if status in (429, 503) else {}
     return {"description": description, "content": content} | ({"headers": headers} if headers else {})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -20,6 +22,9 @@ from mingmu.settings import Settings
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 MAX_TIMEOUT_MS = 600_000
+SMALL_BODY = 65_536  # bytes; to take one apart costs less than to hand it to another thread
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Call:
     deadline: float  # a time of time.monotonic()
     take: Take  # takes memory for more bytes
     visit: Visit
+    turns: asyncio.Semaphore  # of its images at the decoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +48,35 @@ class Service:
     budget: Budget
     fetch: Fetch
 
+    @property
+    def max_images(self) -> int:
+        """Most images in one request: no more than may wait, or it would be refused for ever."""
+        return min(self.settings.max_images, self.settings.max_queue)
+
     @asynccontextmanager
-    async def call(self, request: Request) -> AsyncIterator[Call]:
+    async def call(self, request: Request, reference: str = "") -> AsyncIterator[Call]:
         """Let a request in, read its body, and run the block while its client is there and its time lasts.
 
         The client's own deadline counts from the arrival of the request's head, so it covers a slow upload too;
-        the default one counts from the end of the body, for until then the time is the client's.
+        the default one counts from the end of the body, for until then the time is the client's. The recognizer of
+        `reference` is noted even for a request that is refused, if it is known already.
         """
         visit: Visit = request.scope["visit"]
+        if known := self.host.known(reference):
+            visit.meets(known)
         with self.host.admitted(), self.budget.hold() as take:
             deadline = visit.arrived + timeout_of(request.headers)
             body = await read_body(request.receive, request.headers, self.settings, take, deadline)
             visit.bytes = len(body)
             if deadline == math.inf:
                 deadline = time.monotonic() + self.settings.request_timeout
-            async with attended(request.receive, deadline):
-                yield Call(body, deadline, take, visit)
+            with self.host.working():
+                async with attended(request.receive, deadline):
+                    yield Call(body, deadline, take, visit, self.host.turns())
+
+    async def read(self, call: Call, parse: Callable[..., T], *args: object) -> T:
+        """What `parse` makes of a request's JSON; a large one is taken apart beside the event loop."""
+        return parse(*args) if len(call.body) <= SMALL_BODY else await asyncio.to_thread(parse, *args)
 
     async def served(self, reference: str, visit: Visit) -> Served:
         """The recognizer that a request asks for; noted for its log line."""

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict
 JSON = "application/json"
 REF = "#/components/schemas/"
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-REFERENCE = {"name": "reference", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general"}
+NAME = {
+    "name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general",
+    "description": "`general` is its newest version, `general@3` version 3.",
+}  # fmt: skip
 IN_CALLS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # what a request with a body may meet
 
 # (method, path): tag, parameters, request body, content of the answer, statuses of errors

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, REFERENCE, Described, Strict, model
+from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, NAME, Described, Strict, model
 from mingmu.serve.teaching import MAX_LABEL, AliasJson, RollbackJson, TeachJson
 from mingmu.serve.uploads import MEDIA_TYPES
 
@@ -129,26 +129,26 @@ def _form(name: str, example: object) -> dict[str, Any]:
 
 
 ACCEPTED = frozenset(
-    (("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{reference}/teach"), ("POST", "/v1/recognizers/{reference}/examples"))
+    (("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{name}/teach"), ("POST", "/v1/recognizers/{name}/examples"))
 )
 ROUTES: Described = {
     ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema"), IN_CALLS),
     ("GET", "/v1/datasets"): ("datasets", [], None, model("DatasetsSchema"), (500, 503)),
-    ("GET", "/v1/datasets/{reference}"): ("datasets", [REFERENCE], None, model("DatasetSchema"), FOUND),
-    ("POST", "/v1/recognizers/{reference}/teach"): (
-        "recognizers", [REFERENCE], _form("TeachJson", {"dataset": "flowers"}), QUEUED, IN_CALLS,
+    ("GET", "/v1/datasets/{name}"): ("datasets", [NAME], None, model("DatasetSchema"), FOUND),
+    ("POST", "/v1/recognizers/{name}/teach"): (
+        "recognizers", [NAME], _form("TeachJson", {"dataset": "flowers"}), QUEUED, IN_CALLS,
     ),
-    ("POST", "/v1/recognizers/{reference}/examples"): (
-        "recognizers", [REFERENCE, LABEL, AGAIN], IMAGES, QUEUED, (*IN_CALLS, 403),
+    ("POST", "/v1/recognizers/{name}/examples"): (
+        "recognizers", [NAME, LABEL, AGAIN], IMAGES, QUEUED, (*IN_CALLS, 403),
     ),
-    ("GET", "/v1/recognizers/{reference}/report"): ("recognizers", [REFERENCE], None, REPORT, FOUND),
-    ("POST", "/v1/recognizers/{reference}/aliases"): (
-        "recognizers", [REFERENCE], _form("AliasJson", ALIAS | {"version": 1}), model("VersionSchema"), IN_CALLS,
+    ("GET", "/v1/recognizers/{name}/report"): ("recognizers", [NAME], None, REPORT, FOUND),
+    ("POST", "/v1/recognizers/{name}/aliases"): (
+        "recognizers", [NAME], _form("AliasJson", ALIAS | {"version": 1}), model("VersionSchema"), IN_CALLS,
     ),
-    ("POST", "/v1/recognizers/{reference}/rollback"): (
-        "recognizers", [REFERENCE], _form("RollbackJson", ALIAS), model("VersionSchema"), (*IN_CALLS, 409),
+    ("POST", "/v1/recognizers/{name}/rollback"): (
+        "recognizers", [NAME], _form("RollbackJson", ALIAS), model("VersionSchema"), (*IN_CALLS, 409),
     ),
-    ("DELETE", "/v1/recognizers/{reference}"): ("recognizers", [REFERENCE, FORCE], None, model("RemovedSchema"), (*FOUND, 409)),
+    ("DELETE", "/v1/recognizers/{name}"): ("recognizers", [NAME, FORCE], None, model("RemovedSchema"), (*FOUND, 409)),
     ("GET", "/v1/jobs"): ("jobs", [], None, model("JobsSchema"), (500, 503)),
     ("GET", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema"), FOUND),
     ("DELETE", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema"), FOUND),

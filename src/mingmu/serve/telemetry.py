@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections import Counter as Counts
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -18,6 +19,8 @@ log = logging.getLogger("mingmu.requests")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+MAX_NAMES = 200  # recognizers that have metrics of their own
+OTHER = "other recognizers"  # no recognizer can be called that
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -35,6 +38,7 @@ class Visit:
     version: int | None = None
     digest: str = ""
     images: int = 0
+    counted: int = 0  # of the images: those whose end is known
     bytes: int = 0
     stages: dict[str, float] = field(default_factory=dict)  # seconds
 
@@ -61,37 +65,46 @@ class Visit:
 class Telemetry:
     """The metrics of one service, in a registry of their own."""
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
+    def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        self._waiting = waiting
+        self._names = {""}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
         )
         self._images = Counter("mingmu_images", "Images; kind is empty for answers.", ["recognizer", "kind"], registry=self.registry)
-        seconds = Histogram("mingmu_stage_seconds", "Time by stage.", ["stage"], registry=self.registry, buckets=SECONDS)
-        self._stages = {name: seconds.labels(name) for name in ("decode", "queue", "network", "total")}
-        self._batch = Histogram("mingmu_batch_images", "Images that ran together, by image.", registry=self.registry, buckets=BATCHES)
-        queue = Gauge("mingmu_queue_images", "Images that wait for a network.", registry=self.registry)
-        queue.set_function(waiting)
+        self._stages = Histogram(
+            "mingmu_stage_seconds", "Time by stage.", ["recognizer", "stage"], registry=self.registry, buckets=SECONDS
+        )
+        self._batch = Histogram(
+            "mingmu_batch_images", "Images that ran together, by image.", ["recognizer"], registry=self.registry, buckets=BATCHES
+        )
+        self._queue = Gauge("mingmu_queue_images", "Images that wait for a network.", ["recognizer"], registry=self.registry)
 
     def saw(self, visit: Visit, seen: Seen) -> None:
         """Count one image that was answered."""
-        self._images.labels(visit.recognizer, "").inc()
-        self._batch.observe(seen.batch)
-        for name, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
-            visit.stage(name, seconds)
-            self._stages[name].observe(seconds)
+        name = self._label(visit.recognizer)
+        visit.counted += 1
+        self._images.labels(name, "").inc()
+        self._batch.labels(name).observe(seen.batch)
+        for stage, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
+            visit.stage(stage, seconds)
+            self._stages.labels(name, stage).observe(seconds)
 
     def failed(self, visit: Visit, kind: str) -> None:
         """Count one image that has an error of its own."""
-        self._images.labels(visit.recognizer, kind).inc()
+        visit.counted += 1
+        self._images.labels(self._label(visit.recognizer), kind).inc()
 
     def end(self, visit: Visit) -> None:
-        """Count the request and write its line."""
-        stages = visit.milliseconds()
-        self._requests.labels(visit.recognizer, str(visit.status), visit.kind).inc()
+        """Count the request, those of its images that were given up with it, and write its line."""
+        stages, name = visit.milliseconds(), self._label(visit.recognizer)
+        self._requests.labels(name, str(visit.status), visit.kind).inc()
+        if visit.images > visit.counted:
+            self._images.labels(name, visit.kind).inc(visit.images - visit.counted)
         if visit.images:
-            self._stages["total"].observe(stages["total"] / 1e3)
+            self._stages.labels(name, "total").observe(stages["total"] / 1e3)
         log.info(
             "request",
             extra={
@@ -111,4 +124,16 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format."""
+        waiting: Counts[str] = Counts()
+        for name, images in self._waiting().items():
+            waiting[self._label(name)] += images
+        for name in self._names - {""}:
+            self._queue.labels(name).set(waiting[name])
         return generate_latest(self.registry)
+
+    def _label(self, name: str) -> str:
+        """The label of a recognizer: its name, or `other` once there are very many, for each has some eighty time series."""
+        if name not in self._names and len(self._names) > MAX_NAMES:
+            name = OTHER
+        self._names.add(name)
+        return name

@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
@@ -136,25 +137,27 @@ def read_pixels(tensor: TensorJson, raw: bytes | None, size: tuple[int, int], ma
     if tensor.shape[1:] != wanted:
         raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape}; this model takes {[-1, *wanted]}")
     _check_count(tensor, max_images)
-    values = np.frombuffer(raw, np.uint8) if raw is not None else _values(tensor)
-    if values.size != math.prod(tensor.shape):
-        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {values.size} values")
-    return values.reshape(tensor.shape)
+    values = raw if raw is not None else _values(tensor)
+    if len(values) != math.prod(tensor.shape):
+        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {len(values)} values")
+    return np.frombuffer(values, np.uint8).reshape(tensor.shape)
 
 
-def _values(tensor: TensorJson) -> NDArray[np.uint8]:
-    try:
-        values = np.array(tensor.data)
-    except ValueError:
-        raise BadRequest(f"input {tensor.name!r}: data is ragged") from None
-    if values.dtype.kind not in "iu" or values.size == 0 or values.min() < 0 or values.max() > 255:
+def _values(tensor: TensorJson) -> bytes:
+    """The numbers of a tensor in JSON, nested or flat. NumPy never sees them: it would make texts of them all if one were a text."""
+    values = tensor.data
+    while isinstance(values, list) and values and isinstance(values[0], list):
+        if any(not isinstance(row, list) or len(row) != len(values[0]) for row in values):
+            raise BadRequest(f"input {tensor.name!r}: data is ragged")
+        values = [*chain.from_iterable(values)]
+    if not isinstance(values, list) or any(type(value) is not int or not 0 <= value <= 255 for value in values):
         raise BadRequest(f"input {tensor.name!r}: data holds whole numbers from 0 to 255")
-    return values.astype(np.uint8).ravel()
+    return bytes(values)
 
 
 def _check_count(tensor: TensorJson, max_images: int) -> None:
     if not 1 <= tensor.shape[0] <= max_images:
-        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; 1 to {max_images} are allowed (settings: max_images)")
+        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; 1 to {max_images} are allowed (settings: max_images, max_queue)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from mingmu.core.recognizer import Scores
 
 
 class Classify:
-    """Reads scores, float32 [C] that sum to 1, as labels."""
+    """Reads scores, float32 [C], as labels: shares of 1 where one label is true, each on its own where several may be."""
 
     def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Labels:
         """The `top` labels, the surest first; equal scores keep the order of the labels."""

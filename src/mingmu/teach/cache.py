@@ -81,6 +81,6 @@ class FeatureCache:
         return connection
 
 
-def view_of(network: str, pixels: PixelSpec, *, mirror: bool = False) -> str:
-    """What names a network's look at images: SHA-256 over its digest, the pixel spec, and whether it sees the mirror image."""
-    return hashlib.sha256(f"{network}\n{pixels.model_dump_json()}\n{mirror}".encode()).hexdigest()
+def view_of(network: str, pixels: PixelSpec) -> str:
+    """What names a network's look at images: SHA-256 over its digest and the pixel spec."""
+    return hashlib.sha256(f"{network}\n{pixels.model_dump_json()}".encode()).hexdigest()

@@ -10,17 +10,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.core.recognizer import softmax
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from mingmu.core.recognizer import sigmoid, softmax
+from mingmu.teach.truth import Floats, Truth, is_several, table
 
 MOST_SCORES = 1000  # conformal scores kept; their resolution is a thousandth
+UNPROVEN = 0.1  # share of photos that count as wrong where a head can be tried only on those that it learned from
 STRANGE = 0.01  # share of known photos that look stranger than the limit, by construction
 
 
-def temperature_of(logits: Floats, classes: Ints) -> float:
-    """The temperature that makes the log-loss of softmax(logits / temperature) least.
+def temperature_of(logits: Floats, classes: Truth, *, wrong: float = 0.0) -> float:
+    """The temperature that makes the log-loss of the scores least, as if a share of the examples were `wrong`.
 
     C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
@@ -28,7 +27,7 @@ def temperature_of(logits: Floats, classes: Ints) -> float:
 
     spread = max(float(np.std(logits)), 1e-6)
     found = minimize_scalar(
-        lambda power: log_losses(logits, classes, spread * math.exp(power)).mean(),
+        lambda power: log_losses(logits, classes, spread * math.exp(power), wrong).mean(),
         bounds=(-7.0, 4.0),
         method="bounded",
         options={"xatol": 1e-3},
@@ -36,14 +35,18 @@ def temperature_of(logits: Floats, classes: Ints) -> float:
     return float(spread * math.exp(found.x))
 
 
-def log_losses(logits: Floats, classes: Ints, temperature: float) -> NDArray[np.float64]:
-    """-log of the true class's probability, for each example."""
+def log_losses(logits: Floats, classes: Truth, temperature: float, wrong: float = 0.0) -> NDArray[np.float64]:
+    """-log of the true class's probability, for each example; with several labels the mean over them. A share counts as wrong."""
     scaled = logits.astype(np.float64) / temperature
+    count = scaled.shape[1]
+    target = table(classes, count) * (1 - wrong) + wrong / (2 if is_several(classes) else count)
+    if is_several(classes):
+        return np.asarray((np.logaddexp(0, scaled) - target * scaled).mean(axis=1), np.float64)
     top = scaled.max(axis=1)
-    return np.asarray(np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - scaled[np.arange(len(classes)), classes], np.float64)
+    return np.asarray(np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - (target * scaled).sum(axis=1), np.float64)
 
 
-def conformal_scores(probabilities: Floats, classes: Ints) -> Floats:
+def conformal_scores(probabilities: Floats, classes: Truth) -> Floats:
     """How badly the true class did, 1 - its probability: float32, sorted, at most MOST_SCORES of them.
 
     V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005, cross-conformal in V. Vovk, 2015;
@@ -68,6 +71,11 @@ def strangest(known: Floats) -> float:
     return float(np.quantile(known, STRANGE))
 
 
-def probabilities_of(logits: Floats, temperature: float) -> Floats:
-    """What the sealed head will say: softmax(logits / temperature)."""
-    return softmax(logits / np.float32(temperature))
+def probabilities_of(logits: Floats, temperature: float, *, several: bool = False) -> Floats:
+    """What the sealed head will say: softmax, or with several labels sigmoid, of logits / temperature."""
+    return (sigmoid if several else softmax)(logits / np.float32(temperature))
+
+
+def held_out_scores(logits: Floats, classes: Truth) -> Floats:
+    """Out-of-fold logits as scores, at their best temperature."""
+    return probabilities_of(logits, temperature_of(logits, classes), several=is_several(classes))

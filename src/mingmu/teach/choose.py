@@ -6,20 +6,28 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import PixelSpec
 from mingmu.teach.calibrate import log_losses, temperature_of
-from mingmu.teach.heads import Floats, Ints, Kind, Lesson
+from mingmu.teach.heads import Fitted, Kind, Lesson, judged
+from mingmu.teach.truth import Bools, Floats, Ints, Truth, is_right, is_several
 
+Form = Literal["prototype", "discriminant", "logistic", "svm"]
+FORMS: tuple[Form, ...] = ("discriminant", "logistic")  # what is compared unless one is asked for
+
+FEW = 5  # photos a class, up to which the nearest class mean is compared, too
 SHRINKAGES = (0.1, 0.3, 0.6, 0.9)
 PENALTIES = (3e-3, 1e-3, 3e-4)
 MOST_WHITENING = 0.6  # shrinkage of the whitening: more leaves logistic regression little to stand on
 SCOUTS = 2  # folds on which penalties are compared; the best is then run on all
+USUAL = 0.6, 1e-3  # shrinkage and penalty where nothing can be held out
 PILOT_SHRINKAGES = (0.3, 0.6)
 MARGINS = (1.0, 0.8, 0.65)  # from the whole photo inwards, as long as that clearly helps
 LARGER = 9 / 7  # 288 for 224 pixels: 1.65 times the work
@@ -32,12 +40,12 @@ class Trial:
     what: str
     logits: Floats  # [N, C]
     losses: NDArray[np.float64]  # log-loss of each example, at the best temperature
-    correct: NDArray[np.bool_]
+    correct: Bools
 
     @classmethod
-    def of(cls, what: str, logits: Floats, classes: Ints) -> Trial:
+    def of(cls, what: str, logits: Floats, classes: Truth) -> Trial:
         losses = log_losses(logits, classes, temperature_of(logits, classes))
-        return cls(what, logits, losses, logits.argmax(axis=1) == classes)
+        return cls(what, logits, losses, is_right(logits, classes))
 
     @property
     def loss(self) -> float:
@@ -69,7 +77,7 @@ class Examples:
     """What heads are compared on."""
 
     values: Mapping[str, Floats]  # features by output, [N, F]
-    classes: Ints
+    classes: Truth
     count: int  # classes
     fold: Ints
     balance: float
@@ -84,7 +92,8 @@ class Examples:
 
         def run(number: int) -> None:
             held_out = self.fold == number
-            for into, part in zip(logits, held_out_logits(self, features, held_out, kinds), strict=True):
+            lesson = Lesson(features[~held_out], self.classes[~held_out], self.count, self.balance)
+            for into, part in zip(logits, judged(lesson, kinds, features[held_out]), strict=True):
                 into[held_out] = part
 
         with ThreadPoolExecutor(cpu_count()) as pool:
@@ -92,34 +101,54 @@ class Examples:
         return logits
 
 
-def held_out_logits(examples: Examples, features: Floats, held_out: NDArray[np.bool_], kinds: Sequence[Kind]) -> list[Floats]:
-    """What heads that learned from the others say; a class that is not among the others gets the lowest logit."""
-    learned, classes = np.unique(examples.classes[~held_out], return_inverse=True)
-    lesson = Lesson(features[~held_out], classes, len(learned), examples.balance)
-    found = []
-    for head in lesson.fit_all(kinds):
-        part = head(features[held_out])
-        logits = np.repeat(part.min(axis=1, keepdims=True), examples.count, axis=1)
-        logits[:, learned] = part
-        found.append(logits)
-    return found
-
-
-def choose_head(examples: Examples, depths: Sequence[tuple[str, ...]]) -> HeadChoice:
-    """Which shrinkage, then which features, then whether logistic regression does better than the discriminant.
+def choose_head(examples: Examples, depths: Sequence[tuple[str, ...]], forms: Sequence[Form] = FORMS) -> HeadChoice:
+    """Which shrinkage, then which features, then whether heads that are fitted by descent do better than the discriminant.
 
     The first of `depths` is used unless another is better by more than a standard error: all features cost nothing to serve.
     """
     folds = range(int(examples.fold.max()) + 1)
-    tried = _discriminants(examples, depths[0], SHRINKAGES, folds)
+    tried = _judged(examples, depths[0], _starts(examples, forms), folds)
     best = min(tried, key=lambda choice: choice.trial.loss)
     for outputs in depths[1:]:
-        other = _discriminants(examples, outputs, [best.kind.shrinkage], folds)[0]
+        other = _judged(examples, outputs, [best.kind], folds)[0]
         tried.append(other)
         best = other if other.trial.clearly_better(best.trial) else best
-    logistic, scouted = _logistic(examples, best, folds)
-    winner = min((best, logistic), key=lambda choice: choice.trial.loss)
-    return replace(winner, tried=(*(choice.trial for choice in tried), *scouted, logistic.trial))
+    trials = [choice.trial for choice in tried]
+    fits = _fits(forms)
+    rivals = [best] if len(fits) < len(forms) else []
+    for fitted in fits:
+        rival, scouted = _fitted(examples, best, fitted, folds)
+        rivals.append(rival)
+        trials += [*scouted, rival.trial]
+    return replace(min(rivals, key=lambda choice: choice.trial.loss), tried=tuple(trials))
+
+
+def usual(forms: Sequence[Form], *, several: bool) -> Kind:
+    """The kind of head where nothing can be held out."""
+    fits = _fits(forms)
+    if several or len(fits) == len(forms):
+        return Kind(*USUAL, fits[0]) if fits else _needs_fits()
+    return Kind(USUAL[0] if tuple(forms) == ("discriminant",) else 1.0)
+
+
+def _starts(examples: Examples, forms: Sequence[Form]) -> list[Kind]:
+    """The kinds among which the shrinkage is chosen, for all that follows."""
+    if is_several(examples.classes):
+        fitted = next(iter(_fits(forms)), None) or _needs_fits()
+        return [Kind(shrinkage, USUAL[1], fitted) for shrinkage in SHRINKAGES if shrinkage <= MOST_WHITENING]
+    if tuple(forms) == ("prototype",):
+        return [Kind(1.0)]
+    few = len(examples.fold) <= FEW * examples.count
+    return [Kind(shrinkage) for shrinkage in ((*SHRINKAGES, 1.0) if few or "prototype" in forms else SHRINKAGES)]
+
+
+def _fits(forms: Sequence[Form]) -> list[Fitted]:
+    """Those that are fitted by descent."""
+    return [form for form in forms if form in ("logistic", "svm")]
+
+
+def _needs_fits() -> NoReturn:
+    raise BadRequest("some photos have several labels; only logistic regression and support vector machines can learn that")
 
 
 def judge_head(examples: Examples, outputs: tuple[str, ...], kind: Kind) -> HeadChoice:
@@ -129,19 +158,18 @@ def judge_head(examples: Examples, outputs: tuple[str, ...], kind: Kind) -> Head
     return HeadChoice(outputs, kind, trial, (trial,))
 
 
-def _discriminants(examples: Examples, outputs: tuple[str, ...], shrinkages: Sequence[float], folds: range) -> list[HeadChoice]:
-    kinds = [Kind(shrinkage) for shrinkage in shrinkages]
+def _judged(examples: Examples, outputs: tuple[str, ...], kinds: Sequence[Kind], folds: range) -> list[HeadChoice]:
     found = examples.out_of_fold(examples.stacked(outputs), kinds, folds)
     trials = [_trial(outputs, kind, logits, examples.classes) for kind, logits in zip(kinds, found, strict=True)]
     return [HeadChoice(outputs, kind, trial, ()) for kind, trial in zip(kinds, trials, strict=True)]
 
 
-def _logistic(examples: Examples, start: HeadChoice, folds: range) -> tuple[HeadChoice, list[Trial]]:
-    """Logistic regression, whitened as the best discriminant: penalties on a few folds, the best of them on all."""
+def _fitted(examples: Examples, start: HeadChoice, fitted: Fitted, folds: range) -> tuple[HeadChoice, list[Trial]]:
+    """A head fitted in the space that the best one whitens: penalties on a few folds, the best of them on all."""
     features = examples.stacked(start.outputs)
     scouts, rest = folds[:SCOUTS], folds[SCOUTS:]
     seen = np.isin(examples.fold, scouts)
-    kinds = [Kind(min(start.kind.shrinkage, MOST_WHITENING), penalty) for penalty in PENALTIES]
+    kinds = [Kind(min(start.kind.shrinkage, MOST_WHITENING), penalty, fitted) for penalty in PENALTIES]
     found = examples.out_of_fold(features, kinds, scouts)
     scouted = [_trial(start.outputs, kind, logits[seen], examples.classes[seen]) for kind, logits in zip(kinds, found, strict=True)]
     best = int(np.argmin([trial.loss for trial in scouted]))
@@ -149,7 +177,7 @@ def _logistic(examples: Examples, start: HeadChoice, folds: range) -> tuple[Head
     return HeadChoice(start.outputs, kinds[best], _trial(start.outputs, kinds[best], logits, examples.classes), ()), scouted
 
 
-def _trial(outputs: Sequence[str], kind: Kind, logits: Floats, classes: Ints) -> Trial:
+def _trial(outputs: Sequence[str], kind: Kind, logits: Floats, classes: Truth) -> Trial:
     return Trial.of(f"{kind} on {' + '.join(outputs)}", logits, classes)
 
 
@@ -185,7 +213,8 @@ def choose_view(
 
 
 def _pilot_trial(view: PixelSpec, examples: Examples) -> Trial:
-    kinds = [Kind(shrinkage) for shrinkage in PILOT_SHRINKAGES]
+    several = is_several(examples.classes)
+    kinds = [Kind(*USUAL)] if several else [Kind(shrinkage) for shrinkage in PILOT_SHRINKAGES]
     features = examples.stacked(tuple(examples.values))
     found = examples.out_of_fold(features, kinds, range(int(examples.fold.max()) + 1))
     what = f"{view.size[0]}x{view.size[1]} pixels, margin {view.margin:g}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mingmu.teach.heads import Floats, Ints, Kind, Lesson
+from mingmu.teach.heads import Kind, Lesson, judged
+from mingmu.teach.truth import Floats, Ints, Truth, is_right
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 REPEATS = 2  # held-out folds that are asked
 
 
-def growth(features: Floats, classes: Ints, fold: Ints, kind: Kind, balance: float, seed: int) -> list[tuple[int, float]]:
+def growth(features: Floats, classes: Truth, count: int, fold: Ints, kind: Kind, balance: float, seed: int) -> list[tuple[int, float]]:
     """Pairs of how many photos were learned from and the accuracy on a held-out fold, for a few folds and growing shares."""
     random = np.random.default_rng(seed)
     found = []
@@ -19,9 +20,6 @@ def growth(features: Floats, classes: Ints, fold: Ints, kind: Kind, balance: flo
         order = random.permutation(np.flatnonzero(~asked))
         for share in SHARES:
             part = order[: max(2, round(share * len(order)))]
-            known, learned = np.unique(classes[part], return_inverse=True)
-            if len(known) > 1:
-                head = Lesson(features[part], learned, len(known), balance).fit(kind)
-                said = known[head(features[asked]).argmax(axis=1)]
-                found.append((len(part), float((said == classes[asked]).mean())))
+            said = judged(Lesson(features[part], classes[part], count, balance), [kind], features[asked])[0]
+            found.append((len(part), float(is_right(said, classes[asked]).mean())))
     return found

@@ -42,15 +42,15 @@ class Extractor:
     threads: int = 0  # 0: what the CPU quota grants
     limits: Limits = Limits()
 
-    def __call__(self, pixels: PixelSpec, images: Sequence[str], progress: Progress | None = None, *, mirror: bool = False) -> Features:
+    def __call__(self, pixels: PixelSpec, images: Sequence[str], progress: Progress | None = None) -> Features:
         """Features of N images, given by SHA-256. An image that cannot be read is refused, and the others go on.
 
         What is computed is kept on the way: cut short, it goes on where it stopped. An exception from `progress` stops it.
         """
-        view = view_of(self.network.artifact.digest, pixels, mirror=mirror)
+        view = view_of(self.network.artifact.digest, pixels)
         rows = self._known(view, images)
         missing = [image for image in dict.fromkeys(images) if image not in rows]
-        refused = self._compute(view, pixels, missing, rows, progress or (lambda _share: None), mirror)
+        refused = self._compute(view, pixels, missing, rows, progress or (lambda _share: None))
         return Features({name: _stacked([rows.get(image, {}).get(name) for image in images]) for name in self.outputs}, refused)
 
     def _known(self, view: str, images: Sequence[str]) -> dict[str, Row]:
@@ -59,7 +59,7 @@ class Extractor:
         return {image: {name: found[name][image] for name in self.outputs} for image in complete}
 
     def _compute(
-        self, view: str, pixels: PixelSpec, missing: Sequence[str], rows: dict[str, Row], progress: Progress, mirror: bool
+        self, view: str, pixels: PixelSpec, missing: Sequence[str], rows: dict[str, Row], progress: Progress
     ) -> dict[str, MingmuError]:
         refused: dict[str, MingmuError] = {}
         fresh: dict[str, Row] = {}
@@ -67,7 +67,7 @@ class Extractor:
         batch = max(1, min(BATCH, len(missing) // threads))
         pool = ThreadPoolExecutor(threads)
         try:
-            jobs = [pool.submit(self._look, pixels, missing[i : i + batch], mirror) for i in range(0, len(missing), batch)]
+            jobs = [pool.submit(self._look, pixels, missing[i : i + batch]) for i in range(0, len(missing), batch)]
             for done, job in enumerate(as_completed(jobs), start=1):
                 seen, failed = job.result()
                 fresh |= seen
@@ -81,14 +81,13 @@ class Extractor:
             pool.shutdown(cancel_futures=True)
         return refused
 
-    def _look(self, pixels: PixelSpec, images: Sequence[str], mirror: bool) -> tuple[dict[str, Row], dict[str, MingmuError]]:
+    def _look(self, pixels: PixelSpec, images: Sequence[str]) -> tuple[dict[str, Row], dict[str, MingmuError]]:
         """One batch, in one thread."""
         frames: dict[str, NDArray[np.uint8]] = {}
         refused: dict[str, MingmuError] = {}
         for image in images:
             try:
-                frame = pixels.frame(self.blobs.get(image), self.limits).pixels
-                frames[image] = frame[:, ::-1] if mirror else frame
+                frames[image] = pixels.frame(self.blobs.get(image), self.limits).pixels
             except MingmuError as error:
                 refused[image] = error
         if not frames:

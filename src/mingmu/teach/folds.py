@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mingmu.data.splits import allocate
-
-Ints = NDArray[np.int64]
+from mingmu.teach.truth import Ints, Truth, is_several
 
 FOLDS = 5
 
 
-def fold_of(classes: Ints, groups: Sequence[str], seed: int, k: int = FOLDS) -> Ints | None:
+def fold_of(classes: Truth, groups: Sequence[str], seed: int, k: int = FOLDS) -> Ints | None:
     """The fold, 0 to k-1, in which each example is held out; None if no class could be learned from the others.
 
     Fewer folds where no class has k groups. Classes with one group are only ever held out or only ever learned.
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    pairs = np.unique(np.stack([classes, numbers]), axis=1)[0]
-    k = min(k, int(np.bincount(pairs).max()))
+    labels = [tuple(map(str, np.flatnonzero(row) if is_several(classes) else [row])) for row in classes]
+    pairs = {(label, number) for some, number in zip(labels, numbers.tolist(), strict=True) for label in some}
+    k = min(k, max(Counter(label for label, _ in pairs).values()))
     if k < 2:
         return None
-    return np.asarray(allocate([(str(label),) for label in classes], numbers, (1 / k,) * k, seed), np.int64)
+    return np.asarray(allocate(labels, numbers, (1 / k,) * k, seed), np.int64)
 
 
 def stratified_sample(classes: Ints, keys: Sequence[str], size: int) -> Ints:

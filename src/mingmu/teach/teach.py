@@ -15,18 +15,18 @@ from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.pixels import PixelSpec
 from mingmu.data.dataset import Dataset, Example
 from mingmu.teach import calibrate
-from mingmu.teach.choose import Examples, HeadChoice, Trial, choose_head, choose_view, judge_head
+from mingmu.teach.choose import FORMS, Examples, Form, HeadChoice, Trial, choose_head, choose_view, judge_head, usual
 from mingmu.teach.curve import growth
 from mingmu.teach.features import Extractor
 from mingmu.teach.folds import fold_of, stratified_sample
-from mingmu.teach.heads import Floats, Ints, Kind, Lesson, Linear
+from mingmu.teach.heads import Kind, Lesson, Linear
+from mingmu.teach.truth import Floats, Ints, Truth, is_several, rarest
 
 Effort = Literal["quick", "normal", "thorough"]
 Progress = Callable[[str, float], None]
 
 PILOT_SHARE: dict[Effort, float] = {"quick": 0.0, "normal": 0.1, "thorough": 0.4}  # of the photos that every view is tried on
 PILOT_LEAST = 100  # photos
-USUAL = Kind(0.6)  # where nothing can be held out
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Options:
     """Look at the photos this way, and compare no others."""
     head: tuple[tuple[str, ...], Kind] | None = None
     """Outputs and kind of head to learn, and compare no others: a quick lesson when a few photos were added."""
+    forms: tuple[Form, ...] = FORMS
+    """The kinds of head that are compared."""
     balance: float = 0.5
     """How classes of different sizes count: 0 every photo alike, 1 every class alike."""
     seed: int = 0
@@ -54,20 +56,26 @@ class Taught:
     kind: Kind
     head: Linear
     temperature: float
-    arrays: Mapping[str, NDArray[np.float32]]  # for head.npz beside weight and bias: conformal, middle, directions
-    strangest: float  # a photo less like the known ones than this is unlike anything seen
+    arrays: Mapping[str, NDArray[np.float32]]  # for head.npz beside weight and bias: conformal, middle, directions; several labels: none
+    strangest: float | None  # a photo less like the known ones than this is unlike anything seen; None: several labels
     images: tuple[str, ...]  # SHA-256 of the photos it learned from
-    classes: Ints  # of these photos, index into labels
+    classes: Truth  # of these photos: index into labels, or which of them
     held_out: Floats | None  # their out-of-fold probabilities [N, C]; None if nothing could be held out
     growth: tuple[tuple[int, float], ...]  # photos learned from, and the accuracy that they gave on others
     refused: Mapping[str, MingmuError]  # photos that could not be read
     record: dict[str, JsonValue]  # what was tried, for the manifest
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether a photo may show several labels."""
+        return is_several(self.classes)
+
 
 def teach(dataset: Dataset, extract: Extractor, *, options: Options | None = None, progress: Progress | None = None) -> Taught:
     """Learn a head from the labelled photos of a dataset that are not set aside as its test part, as `extract` sees them.
 
-    Every photo shows one of at least two labels. Raises BadRequest if it does not fit; an exception from `progress` stops it.
+    Every photo shows one of at least two labels; where one shows several, each label is learned as a question of its own.
+    Raises BadRequest if it does not fit; an exception from `progress` stops it.
     """
     import scipy.linalg  # noqa: F401 - loaded first: the limit below is set on the libraries that are there
     from threadpoolctl import threadpool_limits
@@ -75,69 +83,71 @@ def teach(dataset: Dataset, extract: Extractor, *, options: Options | None = Non
     options = options or Options()
     tell = progress or (lambda _step, _share: None)
     examples = learnable(dataset)
-    labels = tuple(sorted({example.labels[0] for example in examples}))
+    several = any(len(example.labels) > 1 for example in examples)
     own = extract.network.artifact.manifest.pixels
     with threadpool_limits(1, "blas"):  # folds run side by side; several threads on one small product only wait for each other
-        view, view_trials = _view(examples, labels, own, extract, options, tell)
+        view, view_trials = _view(examples, several, own, extract, options, tell)
         found = extract(view, [example.image for example in examples], lambda share: tell("looking at the photos", share))
         examples = [example for example in examples if example.image not in found.refused]
         readable = ~np.isnan(next(iter(found.values.values()))).any(axis=1)
         values = {name: rows[readable] for name, rows in found.values.items()}
         labels = _labels(examples)
+        classes = _classes(examples, labels, several)
         tell("choosing a head", 0.0)
-        compared = _examples(values, examples, labels, options)
+        compared = _examples(values, examples, classes, len(labels), options)
         choice = _choice(compared, tuple(values), options)
         tell("learning", 0.0)
         fold = compared.fold if compared else None
-        taught = _taught(values, examples, labels, choice, fold, options, view, found.refused, view_trials)
+        taught = _taught(values, examples, classes, labels, choice, fold, options, view, found.refused, view_trials)
     tell("learning", 1.0)
     return taught
 
 
 def learnable(dataset: Dataset) -> list[Example]:
-    """The photos to learn from: labelled, not of the test part. Raises BadRequest for several labels on a photo."""
+    """The photos to learn from: labelled, not of the test part. Raises BadRequest for fewer than two labels."""
     examples = [example for example in dataset if example.labels and example.split != "test"]
-    several = next((example for example in examples if len(example.labels) > 1), None)
-    if several is not None:
-        raise BadRequest(f"{several.name} has {len(several.labels)} labels; a head says which one label a photo shows, so give each one")
     _labels(examples)
     return examples
 
 
 def _labels(examples: Sequence[Example]) -> tuple[str, ...]:
-    labels = tuple(sorted({example.labels[0] for example in examples}))
+    labels = Dataset(tuple(examples)).labels
     if len(labels) < 2:
         raise BadRequest(f"there are readable photos of {len(labels)} labels; teaching needs at least 2")
     return labels
 
 
-def _classes(examples: Sequence[Example], labels: tuple[str, ...]) -> Ints:
+def _classes(examples: Sequence[Example], labels: tuple[str, ...], several: bool) -> Truth:
+    if several:
+        return np.array([[label in example.labels for label in labels] for example in examples], np.bool_)
     index = {label: number for number, label in enumerate(labels)}
     return np.array([index[example.labels[0]] for example in examples], np.int64)
 
 
-def _examples(values: Mapping[str, Floats], examples: Sequence[Example], labels: tuple[str, ...], options: Options) -> Examples | None:
+def _examples(values: Mapping[str, Floats], examples: Sequence[Example], classes: Truth, count: int, options: Options) -> Examples | None:
     """What heads are compared on; None if nothing can be held out. The same photo twice is one group."""
-    classes = _classes(examples, labels)
     fold = fold_of(classes, [example.group or example.image for example in examples], options.seed)
-    return None if fold is None else Examples(values, classes, len(labels), fold, options.balance)
+    return None if fold is None else Examples(values, classes, count, fold, options.balance)
 
 
 def _view(
-    examples: Sequence[Example], labels: tuple[str, ...], own: PixelSpec, extract: Extractor, options: Options, tell: Progress
+    examples: Sequence[Example], several: bool, own: PixelSpec, extract: Extractor, options: Options, tell: Progress
 ) -> tuple[PixelSpec, tuple[Trial, ...]]:
     share = PILOT_SHARE[options.effort]
     if options.view is not None or share == 0 or own.fit != "crop":
         return options.view or own, ()
     size = max(PILOT_LEAST, round(share * len(examples)))
     images = [example.image for example in examples]
-    sample = [examples[i] for i in stratified_sample(_classes(examples, labels), images, min(size, len(examples)))]
+    classes = rarest(_classes(examples, _labels(examples), several))
+    sample = [examples[i] for i in stratified_sample(classes, images, min(size, len(examples)))]
 
     def pilot(view: PixelSpec) -> Examples | None:  # None: nothing can be held out
         found = extract(view, [example.image for example in sample])
         kept = [example for example in sample if example.image not in found.refused]
         readable = ~np.isnan(next(iter(found.values.values()))).any(axis=1)
-        return _examples({name: rows[readable] for name, rows in found.values.items()}, kept, _labels(kept), options)
+        labels = _labels(kept)
+        values = {name: rows[readable] for name, rows in found.values.items()}
+        return _examples(values, kept, _classes(kept, labels, several), len(labels), options)
 
     return choose_view(own, pilot, lambda done: tell("comparing views", done))
 
@@ -147,12 +157,13 @@ def _choice(examples: Examples | None, outputs: tuple[str, ...], options: Option
         return None
     if options.head is not None:
         return judge_head(examples, *options.head)
-    return choose_head(examples, [outputs, outputs[:1]] if len(outputs) > 1 else [outputs])
+    return choose_head(examples, [outputs, outputs[:1]] if len(outputs) > 1 else [outputs], options.forms)
 
 
 def _taught(
     values: Mapping[str, Floats],
     examples: Sequence[Example],
+    classes: Truth,
     labels: tuple[str, ...],
     choice: HeadChoice | None,
     fold: Ints | None,
@@ -161,33 +172,44 @@ def _taught(
     refused: Mapping[str, MingmuError],
     view_trials: Sequence[Trial],
 ) -> Taught:
-    classes = _classes(examples, labels)
     outputs = choice.outputs if choice else tuple(values)
     features = np.ascontiguousarray(np.concatenate([values[name] for name in outputs], axis=1))
     lesson = Lesson(features, classes, len(labels), options.balance)
-    kind = choice.kind if choice else USUAL
+    kind = choice.kind if choice else usual(options.forms, several=is_several(classes))
     head = lesson.fit(kind)
-    logits = choice.trial.logits if choice else head(features)
-    temperature = calibrate.temperature_of(logits, classes)
-    held_out = calibrate.probabilities_of(logits, temperature) if choice else None
-    middle, toward = lesson.means.mean(axis=0), calibrate.directions(lesson.means)
-    scores = calibrate.conformal_scores(held_out, classes) if held_out is not None else np.zeros(0, np.float32)
+    held_out = None if choice is None else calibrate.held_out_scores(choice.trial.logits, classes)
+    proven = fold is not None and _is_alike(fold, len(labels))
+    logits, wrong = (choice.trial.logits, 0.0) if choice and proven else (head(features), calibrate.UNPROVEN)
     return Taught(
         labels=labels,
         pixels=view,
         outputs=outputs,
         kind=kind,
         head=head,
-        temperature=temperature,
-        arrays={"conformal": scores, "middle": middle, "directions": toward},
-        strangest=calibrate.strangest(_likeness(features, lesson, fold)),
+        temperature=calibrate.temperature_of(logits, classes, wrong=wrong),
+        arrays={} if is_several(classes) else _doubt(lesson, classes, held_out if proven else None),
+        strangest=None if is_several(classes) else calibrate.strangest(_likeness(features, lesson, fold)),
         images=tuple(example.image for example in examples),
         classes=classes,
         held_out=held_out,
-        growth=() if fold is None else tuple(growth(features, classes, fold, kind, options.balance, options.seed)),
+        growth=() if fold is None else tuple(growth(features, classes, len(labels), fold, kind, options.balance, options.seed)),
         refused=refused,
         record=_record(options, kind, view, view_trials, choice),
     )
+
+
+def _is_alike(fold: Ints, count: int) -> bool:
+    """Whether what heads of cross-validation said about the photos held out holds for the head that learned from all.
+
+    Not if they learned from one photo a class: they know nothing of how photos of a class differ, and speak on another scale.
+    """
+    return len(fold) - int(np.bincount(fold).max()) > count
+
+
+def _doubt(lesson: Lesson, classes: Truth, held_out: Floats | None) -> dict[str, Floats]:
+    """What the head knows of its own limits, as arrays of head.npz."""
+    scores = np.zeros(0, np.float32) if held_out is None else calibrate.conformal_scores(held_out, classes)
+    return {"conformal": scores, "middle": lesson.means.mean(axis=0), "directions": calibrate.directions(lesson.means)}
 
 
 def _likeness(features: Floats, lesson: Lesson, fold: Ints | None) -> Floats:

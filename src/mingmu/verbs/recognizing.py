@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif"))
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif"))
 STDIN = "-"
 
 
@@ -139,13 +140,11 @@ def recognize(
 def image_sources(arguments: Iterable[str]) -> Iterator[str]:
     """The images that paths, folders, glob patterns and `-` stand for; what stands for none is kept as it is."""
     for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            yield from _images_in(path) or [argument]
-        elif glob.has_magic(argument) and not path.exists():
-            yield from _matches(argument) or [argument]
-        else:
-            yield argument
+        try:
+            found = _meant_by(argument)
+        except OSError:  # reading it meets the same error, and reports it
+            found = []
+        yield from found or [argument]
 
 
 def listing(store: Store) -> list[tuple[str, Stored | MingmuError]]:
@@ -246,9 +245,10 @@ def _look(recognizer: Recognizer, source: str, data: bytes | None, top: int) -> 
 
 def _read(source: str, limit: int) -> bytes:
     """At most one byte more than `limit`: enough to be refused, and no memory spent on it."""
-    if Path(source).is_dir():
-        raise NotFound(f"no images in this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
     try:
+        if Path(source).is_dir():
+            os.listdir(source)  # noqa: PTH208 - only to learn whether it can be
+            raise NotFound(f"no images in this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
         with Path(source).open("rb") as file:
             return file.read(limit + 1)
     except FileNotFoundError:
@@ -257,8 +257,19 @@ def _read(source: str, limit: int) -> bytes:
         raise BadRequest(f"the file cannot be read: {error.strerror or error}") from error
 
 
+def _meant_by(argument: str) -> list[str]:
+    path = Path(argument)
+    if path.is_dir():
+        return _images_in(path)
+    return _matches(argument) if glob.has_magic(argument) and not path.exists() else []
+
+
 def _images_in(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    """The images in a folder and below; folders that cannot be listed are among them, so that they are reported."""
+    unlisted: list[OSError] = []
+    paths = [Path(place, name) for place, _, names in os.walk(folder, onerror=unlisted.append) for name in names]
+    images = [str(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    return sorted([*images, *(error.filename for error in unlisted)])
 
 
 def _matches(pattern: str) -> list[str]:

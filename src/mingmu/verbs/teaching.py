@@ -24,9 +24,11 @@ from mingmu.evaluate import compare as comparing
 from mingmu.evaluate.cost import cost
 from mingmu.evaluate.learning import Point, learning_curve
 from mingmu.evaluate.measure import measure
+from mingmu.evaluate.page import page
 from mingmu.evaluate.predictions import Predictions
 from mingmu.evaluate.predictions import evaluate as predict
 from mingmu.evaluate.report import Report
+from mingmu.evaluate.thumbnails import thumbnails
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
 from mingmu.teach.cache import FeatureCache
@@ -80,6 +82,8 @@ def read_dataset(store: Store, source: Path, *, name: str, progress: Progress = 
     """Read labelled images into the store, as the newest version of the dataset `name`. Raises BadRequest, NotFound."""
     check_name(name)
     found = reading.read(source, store.blobs, progress)
+    if not len(found.dataset):
+        raise BadRequest(f"there is no picture in {source.name} that can be read")
     store.datasets.add(name, found.dataset.digest, found.dataset.to_lines())
     return found
 
@@ -128,7 +132,7 @@ def evaluate(store: Store, reference: str, source: Path, progress: Progress = si
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
     dataset = reading.read(source, store.blobs, progress).dataset
     report = _report(recognizer, dataset, _predictions(store, recognizer, dataset, progress), store)
-    store.records.add_report(recognizer.digest, dataset.digest, report.to_json())
+    _keep(store, report, recognizer, dataset)
     return report
 
 
@@ -200,17 +204,23 @@ def _teach(
     taught = learn(_grouped(dataset, groups), _extractor(store, network), options=options, progress=progress)
     progress("sealing", 0.0)
     manifest = _manifest(name, dataset, network, taught)
-    head = store.add(
-        lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=Doubt(**taught.arrays))
-    )
+    doubt = Doubt(**taught.arrays) if taught.arrays else None
+    head = store.add(lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=doubt))
     recognizer = Library(store).open(head.digest)
     report = _report(recognizer, dataset, _measured(store, recognizer, dataset, taught, progress), store, taught.growth)
     known = {version.digest for version in store.datasets.versions(name)} if name in store.datasets.names() else set()
     store.datasets.add(name, dataset.digest, dataset.to_lines(), parent if parent in known else None)
     store.records.add_lineage(head.digest, dataset.digest, taught.record)
-    store.records.add_report(head.digest, dataset.digest, report.to_json())
+    _keep(store, report, recognizer, dataset)
     progress("done", 1.0)
     return Teaching(store.publish(name, head.digest), report, leaks)
+
+
+def _keep(store: Store, report: Report, recognizer: Recognizer, dataset: Dataset) -> None:
+    """Keep a report, and its page beside it."""
+    shown = page(report, thumbnails(report.measures.mistakes, recognizer, store.blobs))
+    store.records.add_report(recognizer.digest, dataset.digest, shown.encode())
+    store.records.add_report(recognizer.digest, dataset.digest, report.to_json())
 
 
 def _taught_on(store: Store, name: str) -> Dataset:
@@ -275,6 +285,7 @@ def _manifest(name: str, dataset: Dataset, network: Network, taught: Taught) -> 
         head=HeadSpec(
             backbone=backbone,
             features=taught.outputs,
+            activation="sigmoid" if taught.multi_label else "softmax",
             temperature=taught.temperature,
             least_confidence=LEAST_CONFIDENCE,
             least_likeness=taught.strangest,
@@ -291,7 +302,8 @@ def _measured(store: Store, recognizer: Recognizer, dataset: Dataset, taught: Ta
         return _predictions(store, recognizer, test if len(test) else dataset, progress)
     by_image = {example.image: example for example in dataset}
     examples = [by_image[image] for image in taught.images]
-    return Predictions.of(taught.labels, examples, taught.held_out, source="cross-validation on the training data")
+    source = "cross-validation on the training data"
+    return Predictions.of(taught.labels, examples, taught.held_out, multi_label=taught.multi_label, source=source)
 
 
 def _predictions(store: Store, recognizer: Recognizer, dataset: Dataset, progress: Progress) -> Predictions:

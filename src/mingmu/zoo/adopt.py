@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from mingmu.core import graph
 from mingmu.core.errors import BadModel
-from mingmu.core.manifest import Manifest, Origin, digest_of
+from mingmu.core.manifest import Manifest, Origin, digest_of, first_complaint
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import SCORES
 from mingmu.core.runtime import INPUT, OnnxRuntime, Pixels
@@ -34,12 +34,15 @@ class Normalisation:
 
     def factors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The same as (x - shift) * factor on 0..255, float32 [count] each; raises BadModel for values that cannot be meant."""
-        for name, values in (("mean", self.mean), ("std", self.std)):
+        for name, values in (("mean", self.mean), ("std", self.std), ("scale", (self.scale,))):
+            if not np.isfinite(values).all():
+                raise BadModel(f"{name} is {list(map(float, values))}; finite numbers are needed")
             if len(values) not in (1, count):
                 raise BadModel(f"{name} has {len(values)} values; the network has {count} channels, so 1 or {count} are needed")
         mean, std = np.broadcast_to(self.mean, count), np.broadcast_to(self.std, count)
-        if (std <= 0).any():
-            raise BadModel(f"std is {list(map(float, std))}; every value must be above 0")
+        for name, least in (("std", float(std.min())), ("scale", self.scale)):
+            if least <= 0:
+                raise BadModel(f"{name} is {least:g}; it must be above 0")
         if (np.abs(mean) > self.scale).any():
             hint = "if the network takes 0..255, say scale 255"
             raise BadModel(f"mean is {list(map(float, mean))} but pixels go from 0 to {self.scale:g}; {hint}")
@@ -84,16 +87,19 @@ def adopt(
     if softmax and any(node.op_type == "Sigmoid" and node.output[0] == parsed.graph.output[0].name for node in parsed.graph.node):
         raise BadModel("the network ends in a sigmoid (several labels at once); only one-label classifiers can be adopted")
     made_by: dict[str, JsonValue] = {"how": "mingmu import", "model_sha256": digest_of(model), "softmax_appended": softmax}
-    manifest = Manifest(
-        kind="model",
-        name=name,
-        task="classify",
-        pixels=pixels,
-        labels=tuple(labels),
-        label_ids=tuple(label_ids),
-        origin=origin,
-        made_by=made_by,
-    )
+    try:
+        manifest = Manifest(
+            kind="model",
+            name=name,
+            task="classify",
+            pixels=pixels,
+            labels=tuple(labels),
+            label_ids=tuple(label_ids),
+            origin=origin,
+            made_by=made_by,
+        )
+    except ValidationError as error:
+        raise BadModel(first_complaint(error)) from error
     return _finish(wrapped, softmax=softmax), manifest
 
 

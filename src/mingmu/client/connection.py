@@ -1,0 +1,220 @@
+"""The two clients: one that waits, one that is awaited. They only carry what the other modules here ask and read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from mingmu.client import teaching
+from mingmu.client.archive import Archive
+from mingmu.client.calls import Call, headers_for, pause
+from mingmu.client.images import Image
+from mingmu.client.progress import Progress, shown
+from mingmu.client.recognizing import Listed, Recognition, listing, one, portions
+from mingmu.client.teaching import Following, Job, Taught
+from mingmu.core.errors import MingmuError, Overloaded
+
+URL = "http://127.0.0.1:8600"
+TIMEOUT = 30.0  # seconds without an answer
+RETRIES = 4
+LONGEST_SILENCE = 30.0  # seconds between two signs of life of a job
+
+T = TypeVar("T")
+Path = str | os.PathLike[str]
+
+
+class Client:
+    """A connection to a service; safe to share between threads. Usable in a `with` statement.
+
+    Every call raises the error that the service named (`mingmu.MingmuError` and its children), Unreachable where
+    none answers, DeadlineExceeded after `timeout` seconds. A busy or restarting service is asked again up to
+    `retries` times, each time after a longer pause or the one that the service asked for.
+    """
+
+    def __init__(self, url: str = URL, key: str | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> None:
+        self._http = httpx.Client(base_url=url, headers=headers_for(key, timeout), timeout=timeout)
+        self._retries = retries
+        self._patience = httpx.Timeout(timeout, read=max(timeout, LONGEST_SILENCE))
+
+    def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
+        """What one image shows; `recognizer` may carry a version, as in `flowers@3`."""
+        return self._ask(one(image, recognizer, top))
+
+    def recognize_many(self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5) -> list[Recognition | MingmuError]:
+        """An answer for each image, or the error that it alone met; sent several to a request."""
+        answers: list[Recognition | MingmuError] = []
+        for call in portions(images, recognizer, top):
+            portion = self._ask(call)
+            answers += portion
+        return answers
+
+    def recognizers(self) -> list[Listed]:
+        """What the service offers."""
+        return self._ask(listing())
+
+    def teach(
+        self, source: Path, *, name: str, backbone: str = "general", effort: str = "normal", progress: Progress | None = None
+    ) -> Taught:
+        """Teach the service what labelled images show: a folder, with one folder for each label in it, or an archive of one.
+
+        The images become the dataset `name`. Waits until the recognizer `name` is ready; a bar shows how far it is, or
+        `progress` is told the step and its share. Raises what the service found wrong, and Conflict if somebody cancels.
+        """
+        with shown(progress) as tell:
+            self.follow(self._ask(teaching.upload(Archive.of(source, tell), name)).id, tell)
+            return teaching.taught(self.follow(self._ask(teaching.lesson(name, backbone, effort)).id, tell))
+
+    def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
+        """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
+        return self._ask(teaching.example(name, image, label, teach))
+
+    def report(self, name: str) -> dict[str, Any]:
+        """What was measured of a recognizer."""
+        return self._ask(teaching.report(name))
+
+    def jobs(self) -> list[Job]:
+        """The latest jobs of the service, the newest first."""
+        return self._ask(teaching.jobs())
+
+    def cancel(self, job: int) -> Job:
+        """Ask that a job ends."""
+        return self._ask(teaching.cancel(job))
+
+    def follow(self, job: int, progress: Progress | None = None) -> Job:
+        """Wait for a job and give it as it ended. Raises its error if it failed, Conflict if it was cancelled."""
+        following, attempt = Following(job, progress), 0
+        while not following.over:
+            try:
+                with self._http.stream(**following.request, timeout=self._patience) as response:
+                    if not response.is_success:
+                        response.read()
+                    following.begin(response)
+                    for line in response.iter_lines():
+                        following.read(line)
+                        attempt = 0
+                following.pause()
+            except (Overloaded, httpx.TransportError) as error:
+                time.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+        return following.ended()
+
+    def ready(self) -> bool:
+        """Whether the service answers and is ready to recognize; asked once."""
+        try:
+            return self._http.get("/v2/health/ready").is_success
+        except httpx.TransportError:
+            return False
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, call: Call[T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return call.read(self._http.request(**call.request))
+            except (Overloaded, httpx.TransportError) as error:
+                time.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same calls, awaited. Usable in an `async with` statement."""
+
+    def __init__(self, url: str = URL, key: str | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> None:
+        self._http = httpx.AsyncClient(base_url=url, headers=headers_for(key, timeout), timeout=timeout)
+        self._retries = retries
+        self._patience = httpx.Timeout(timeout, read=max(timeout, LONGEST_SILENCE))
+
+    async def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
+        return await self._ask(await asyncio.to_thread(one, image, recognizer, top))
+
+    async def recognize_many(
+        self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5
+    ) -> list[Recognition | MingmuError]:
+        answers: list[Recognition | MingmuError] = []
+        calls = portions(images, recognizer, top)
+        while call := await asyncio.to_thread(next, calls, None):  # reading and encoding would hold up the loop
+            portion = await self._ask(call)
+            answers += portion
+        return answers
+
+    async def recognizers(self) -> list[Listed]:
+        return await self._ask(listing())
+
+    async def teach(
+        self, source: Path, *, name: str, backbone: str = "general", effort: str = "normal", progress: Progress | None = None
+    ) -> Taught:
+        with shown(progress) as tell:
+            await self.follow((await self._ask(teaching.upload(await asyncio.to_thread(Archive.of, source, tell), name))).id, tell)
+            return teaching.taught(await self.follow((await self._ask(teaching.lesson(name, backbone, effort))).id, tell))
+
+    async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
+        return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))
+
+    async def report(self, name: str) -> dict[str, Any]:
+        return await self._ask(teaching.report(name))
+
+    async def jobs(self) -> list[Job]:
+        return await self._ask(teaching.jobs())
+
+    async def cancel(self, job: int) -> Job:
+        return await self._ask(teaching.cancel(job))
+
+    async def follow(self, job: int, progress: Progress | None = None) -> Job:
+        following, attempt = Following(job, progress), 0
+        while not following.over:
+            try:
+                async with self._http.stream(**following.request, timeout=self._patience) as response:
+                    if not response.is_success:
+                        await response.aread()
+                    following.begin(response)
+                    async for line in response.aiter_lines():
+                        following.read(line)
+                        attempt = 0
+                following.pause()
+            except (Overloaded, httpx.TransportError) as error:
+                await asyncio.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+        return following.ended()
+
+    async def ready(self) -> bool:
+        try:
+            return (await self._http.get("/v2/health/ready")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ask(self, call: Call[T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return call.read(await self._http.request(**_awaitable(call.request)))
+            except (Overloaded, httpx.TransportError) as error:
+                await asyncio.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+
+
+def _awaitable(request: dict[str, Any]) -> dict[str, Any]:
+    """A request whose archive is read aside."""
+    content = request.get("content")
+    return request | {"content": content.aside()} if isinstance(content, Archive) else request

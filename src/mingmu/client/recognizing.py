@@ -1,0 +1,98 @@
+"""Questions about images, and about the recognizers that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from mingmu.client.calls import Call, document_of, error_of
+from mingmu.client.images import Image, encoded
+from mingmu.core.answers import Answer, Label, Labels
+from mingmu.core.errors import BadImage, MingmuError
+
+PORTION_IMAGES = 16  # images in one request of `recognize_many`
+PORTION_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What a service said about one image, and which recognizer said it."""
+
+    recognizer: str
+    version: int
+    digest: str
+    answer: Answer
+    timing_ms: Mapping[str, float]  # of the whole request, by stage
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recognizer that a service offers, at its newest version."""
+
+    name: str
+    version: int
+    digest: str
+    created: str  # ISO 8601, UTC
+
+
+def one(image: Image, recognizer: str, top: int) -> Call[Recognition]:
+    def read(response: httpx.Response) -> Recognition:
+        answer = _recognitions(document_of(response))[0]
+        if isinstance(answer, MingmuError):
+            raise answer
+        return answer
+
+    body = {"content": encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
+    return Call(_recognize(recognizer, top) | body, read)
+
+
+def portions(images: Iterable[Image], recognizer: str, top: int) -> Iterator[Call[list[Recognition | MingmuError]]]:
+    """Requests that together hold all images, each small enough for any service."""
+    portion: list[bytes] = []
+    for data in map(encoded, images):
+        if portion and (len(portion) == PORTION_IMAGES or sum(map(len, portion)) + len(data) > PORTION_BYTES):
+            yield _several(portion, recognizer, top)
+            portion = []
+        portion.append(data)
+    if portion:
+        yield _several(portion, recognizer, top)
+
+
+def _several(images: list[bytes], recognizer: str, top: int) -> Call[list[Recognition | MingmuError]]:
+    def read(response: httpx.Response) -> list[Recognition | MingmuError]:
+        try:
+            return _recognitions(document_of(response))
+        except BadImage as error:
+            if len(images) > 1:
+                raise
+            return [error]  # a request of one image fails as a whole
+
+    files = [("image", (str(number), data, "application/octet-stream")) for number, data in enumerate(images)]
+    return Call(_recognize(recognizer, top) | {"files": files}, read)
+
+
+def _recognize(recognizer: str, top: int) -> dict[str, Any]:
+    return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": {"top": top}}
+
+
+def listing() -> Call[list[Listed]]:
+    def read(response: httpx.Response) -> list[Listed]:
+        rows = document_of(response)["recognizers"]
+        return [Listed(row["name"], row["version"], row["digest"], row["created"]) for row in rows]
+
+    return Call({"method": "GET", "url": "/v1/recognizers"}, read)
+
+
+def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:
+    said_by = document["recognizer"], document["version"], document["digest"]
+    timing = document["timing_ms"]
+    return [error_of(row["error"]) if "error" in row else Recognition(*said_by, _labels(row), timing) for row in document["answers"]]
+
+
+def _labels(row: dict[str, Any]) -> Labels:
+    labels = tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"])
+    return Labels(labels, row.get("abstain", False))

@@ -1,0 +1,154 @@
+"""Questions by which recognizers are taught and followed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from mingmu.client.archive import Archive
+from mingmu.client.calls import Call, document_of, error_of
+from mingmu.client.images import Image, encoded
+from mingmu.client.progress import Progress
+from mingmu.core.errors import Conflict, Overloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that a service does for longer than a request lasts."""
+
+    id: int
+    verb: str
+    subject: str  # the dataset or recognizer that it is about
+    state: str  # queued, running, done, failed or cancelled
+    step: str
+    share: float  # of the step, 0 to 1
+    result: Mapping[str, Any] | None
+    error: Mapping[str, str] | None  # kind and detail
+    created: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A recognizer that was taught, and how often it is right."""
+
+    recognizer: str
+    version: int
+    digest: str
+    accuracy: float
+    interval: tuple[float, float]  # that holds the true accuracy with 95 % confidence
+    result: Mapping[str, Any]  # all that the service said
+
+
+class Following:
+    """Follows one job through as many connections as it takes."""
+
+    def __init__(self, job: int, progress: Progress | None) -> None:
+        self._job = job
+        self._progress = progress
+        self._last = "0"  # event
+        self._fields: dict[str, str] = {}
+        self._end: Job | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What to ask for next; begins where the last connection broke off."""
+        headers = {"Last-Event-ID": self._last, "Accept": "text/event-stream"}
+        return {"method": "GET", "url": f"/v1/jobs/{self._job}/events", "headers": headers}
+
+    @property
+    def over(self) -> bool:
+        return self._end is not None
+
+    def begin(self, response: httpx.Response) -> None:
+        """Raise the error that a response stands for."""
+        if not response.is_success:
+            document_of(response)
+        self._fields = {}
+
+    def read(self, line: str) -> None:
+        """Take in a line of the stream (HTML Standard, section 9.2.6)."""
+        if line:
+            name, _, value = line.partition(":")
+            self._fields[name] = value.removeprefix(" ")
+            return
+        event, self._fields = self._fields, {}
+        self._last = event.get("id", self._last)
+        if event.get("event") == "end":
+            self._end = _job(json.loads(event["data"]))
+        elif event.get("event") == "progress" and self._progress:
+            said = json.loads(event["data"])
+            self._progress(said["step"], said["share"])
+
+    def ended(self) -> Job:
+        """The job as it ended; raises its error."""
+        if self._end is None:
+            raise Overloaded(f"job {self._job} is not over yet")
+        if self._end.state == "cancelled":
+            raise Conflict(f"job {self._job} ({self._end.verb} {self._end.subject}) was cancelled")
+        if self._end.error:
+            raise error_of(self._end.error)
+        return self._end
+
+    def pause(self) -> None:
+        """Raise Overloaded where the stream came to its end before the job did."""
+        if not self.over:
+            raise Overloaded(f"the service told no more of job {self._job}; it goes on without us")
+
+
+def upload(archive: Archive, name: str) -> Call[Job]:
+    """Send a dataset, to be read under a name."""
+    body = {"content": archive, "headers": {"Content-Type": "application/octet-stream"}}
+    return Call({"method": "POST", "url": "/v1/datasets", "params": {"name": name}} | body, _accepted)
+
+
+def lesson(name: str, backbone: str, effort: str) -> Call[Job]:
+    """Teach a recognizer the dataset of the same name."""
+    return _call("POST", f"{_path(name)}/teach", _accepted, json={"dataset": name, "backbone": backbone, "effort": effort})
+
+
+def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
+    """Say what an image shows."""
+    params = {"label": label, "teach": "true" if teach else "false"}
+    headers = {"Content-Type": "application/octet-stream"}
+    return _call("POST", f"{_path(name)}/examples", _accepted, params=params, content=encoded(image), headers=headers)
+
+
+def report(name: str) -> Call[dict[str, Any]]:
+    return _call("GET", f"{_path(name)}/report", document_of)
+
+
+def jobs() -> Call[list[Job]]:
+    return _call("GET", "/v1/jobs", lambda response: [_job(row) for row in document_of(response)["jobs"]])
+
+
+def cancel(job: int) -> Call[Job]:
+    return _call("DELETE", f"/v1/jobs/{job}", lambda response: _job(document_of(response)))
+
+
+def taught(job: Job) -> Taught:
+    """What came of a lesson."""
+    result = job.result or {}
+    accuracy = result["accuracy"]
+    interval = (accuracy["low"], accuracy["high"])
+    return Taught(result["recognizer"], result["version"], result["digest"], accuracy["value"], interval, result)
+
+
+def _call(method: str, url: str, read: Any, **more: Any) -> Call[Any]:
+    return Call({"method": method, "url": url} | more, read)
+
+
+def _path(name: str) -> str:
+    return f"/v1/recognizers/{quote(name, safe='@')}"
+
+
+def _accepted(response: httpx.Response) -> Job:
+    return _job(document_of(response)["job"])
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(**{field.name: row[field.name] for field in fields(Job)})

@@ -1,0 +1,1 @@
+"""Runs jobs: a worker takes one after the other from the queue and runs each in a child process."""
