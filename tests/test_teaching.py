@@ -201,3 +201,9 @@ def test_a_table_with_several_labels_a_photo_teaches_to_say_several(store: Store
     recognizer = Library(store).open(taught.version.digest)
     assert not recognizer.covers
     assert verbs.evaluate(store, "mixed", tmp_path).measures.multi_label
+
+
+def test_the_kind_of_head_can_be_asked_for(data_dir: Path, photos: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--name", "colours", "--backbone", "tiny", "--effort", "quick", "--data-dir", data_dir]
+    assert run(capsys, "teach", photos, "--head", "svm", *options)[0] == 0
+    assert str(store.artifact(store.resolve("colours").digest).manifest.made_by["head"]).startswith("svm")

@@ -83,3 +83,10 @@ def test_an_infinite_number_is_refused() -> None:
     data = classifier().to_json().replace(b'"pixels":{', b'"pixels":{"jpeg_scaling":Infinity,')
     with pytest.raises(BadArtifact, match="jpeg_scaling"):
         Manifest.from_json(data)
+
+
+def test_a_head_is_for_one_label_unless_it_says_otherwise() -> None:
+    raw = classifier().model_dump() | {"kind": "head"}
+    one, several = (Manifest.model_validate(raw | {"head": {"backbone": "0" * 64, **more}}) for more in ({}, {"activation": "sigmoid"}))
+    assert (one.multi_label, several.multi_label, classifier().multi_label) == (False, True, False)
+    assert b"activation" not in one.to_json()  # heads sealed before keep their digest

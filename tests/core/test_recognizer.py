@@ -203,3 +203,10 @@ def test_a_graph_that_gives_no_row_for_an_image_is_refused(tiny_one: Recognizer)
     network = tiny_one.network
     with pytest.raises(BadArtifact, match="shape"):
         Network(network.artifact, Scalar(network.runtime, 0)).prove()
+
+
+def test_a_head_for_several_labels_scores_each_on_its_own(tiny_one: Recognizer) -> None:
+    assert tiny_one.head is not None
+    several = replace(tiny_one.head, spec=tiny_one.head.spec.model_copy(update={"activation": "sigmoid", "temperature": 0.01}))
+    scores = several.scores({"features": np.array([[9, 9, -9]], np.float32)})  # far enough to overflow an exponential
+    np.testing.assert_allclose(scores, [[1, 1, 0]], atol=1e-6)

@@ -233,7 +233,7 @@ class Host:
                 revision = await self._in(self._loaders, self.store.revision)
                 if revision != self._revision and await self._refresh():
                     self._revision = revision
-            except Exception as error:  # noqa: BLE001 - whatever it is, what is served stays, and the watch goes on
+            except Exception as error:
                 log.error("the data folder cannot be watched", exc_info=error, extra={"problem": str(error)})
 
     async def _refresh(self) -> bool:
@@ -258,7 +258,7 @@ class Host:
             except NotFound:
                 self._served.pop(reference, None)
                 self.problems.pop(reference, None)
-            except Exception as error:  # noqa: BLE001 - one recognizer must not keep the others from their newest version
+            except Exception as error:
                 judged = judged and isinstance(error, BadArtifact)
                 self.problems[reference] = str(error) if isinstance(error, MingmuError) else KINDS["internal"].meaning
                 log.error("not swapped", exc_info=error, extra={"recognizer": reference, "problem": str(error)})

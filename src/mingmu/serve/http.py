@@ -212,7 +212,9 @@ class _Answerer:
             raise
         self._service.telemetry.saw(self._call.visit, seen)
         found = self._served.recognizer.interpret(seen.reading, top=self._asked.top, coverage=self._asked.coverage)
-        labels: list[dict[str, Any]] = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found.labels]
+        labels: list[dict[str, Any]] = [
+            {"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found.labels
+        ]
         abstain = {"abstain": True} if found.abstain else {}
         explanation = {"explanation": await self._explanation(seen, labels[0]["label"])} if self._asked.explain else {}
         return {"labels": labels} | abstain | explanation

@@ -12,7 +12,7 @@ from types import FrameType
 import orjson
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from mingmu.core.errors import BadSettings, MingmuError
 from mingmu.core.logs import log_as_json
@@ -161,7 +161,8 @@ def protocol(head_timeout: float, telemetry: Telemetry) -> type[HttpToolsProtoco
         def _refuse(self, kind: str) -> None:
             problem = Problem(KINDS[kind].status, kind, f"This is no HTTP request that can be read: {KINDS[kind].meaning}")
             visit = Visit(os.urandom(8).hex(), method="", path="", status=problem.status, kind=kind)
-            if self.cycle is None or self.cycle.response_complete:  # otherwise it would come in the midst of another answer
+            cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+            if cycle is None or cycle.response_complete:  # otherwise it would come in the midst of another answer
                 body = orjson.dumps(problem.document(visit.id))
                 head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nx-request-id: {visit.id}\r\nconnection: close\r\n\r\n"
                 self.transport.write(STATUS_LINE[problem.status] + head.encode() + body)

@@ -128,9 +128,7 @@ def _form(name: str, example: object) -> dict[str, Any]:
     return {"required": True, "content": model(name, example)}
 
 
-ACCEPTED = frozenset(
-    (("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{name}/teach"), ("POST", "/v1/recognizers/{name}/examples"))
-)
+ACCEPTED = frozenset((("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{name}/teach"), ("POST", "/v1/recognizers/{name}/examples")))
 ROUTES: Described = {
     ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema"), IN_CALLS),
     ("GET", "/v1/datasets"): ("datasets", [], None, model("DatasetsSchema"), (500, 503)),

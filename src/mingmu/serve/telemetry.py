@@ -74,9 +74,7 @@ class Telemetry:
             "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
         )
         self._images = Counter("mingmu_images", "Images; kind is empty for answers.", ["recognizer", "kind"], registry=self.registry)
-        self._stages = Histogram(
-            "mingmu_stage_seconds", "Time by stage.", ["recognizer", "stage"], registry=self.registry, buckets=SECONDS
-        )
+        self._stages = Histogram("mingmu_stage_seconds", "Time by stage.", ["recognizer", "stage"], registry=self.registry, buckets=SECONDS)
         self._batch = Histogram(
             "mingmu_batch_images", "Images that ran together, by image.", ["recognizer"], registry=self.registry, buckets=BATCHES
         )

@@ -157,7 +157,8 @@ def _values(tensor: TensorJson) -> bytes:
 
 def _check_count(tensor: TensorJson, max_images: int) -> None:
     if not 1 <= tensor.shape[0] <= max_images:
-        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; 1 to {max_images} are allowed (settings: max_images, max_queue)")
+        allowed = f"1 to {max_images} are allowed (settings: max_images, max_queue)"
+        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; {allowed}")
 
 
 @dataclass(frozen=True, slots=True)
