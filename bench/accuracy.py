@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from mingmu import verbs
 from mingmu.core import doubt
 from mingmu.core.errors import NotFound
-from mingmu.core.recognizer import Network
+from mingmu.core.network import Network
 from mingmu.data.dataset import Dataset, Example
 from mingmu.settings import Settings
 from mingmu.teach import calibrate

@@ -19,7 +19,7 @@ import skimage.data
 
 from mingmu import verbs
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
-from mingmu.core.recognizer import Network
+from mingmu.core.network import Network
 from mingmu.core.sealing import seal_head
 from mingmu.registry.store import Store
 from mingmu.serve.host import Host

@@ -21,8 +21,8 @@ import numpy as np
 from mingmu import verbs
 from mingmu.core.cpus import cpu_count
 from mingmu.core.manifest import digest_of
+from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.recognizer import Network
 from mingmu.data.dataset import Dataset, Example
 from mingmu.settings import Settings
 from mingmu.teach.cache import FeatureCache

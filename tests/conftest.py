@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
-from mingmu.core.recognizer import Network
 from mingmu.registry.store import Store
 from tests import tiny
 

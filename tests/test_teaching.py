@@ -207,3 +207,10 @@ def test_the_kind_of_head_can_be_asked_for(data_dir: Path, photos: Path, store: 
     options = ["--name", "colours", "--backbone", "tiny", "--effort", "quick", "--data-dir", data_dir]
     assert run(capsys, "teach", photos, "--head", "svm", *options)[0] == 0
     assert str(store.artifact(store.resolve("colours").digest).manifest.made_by["head"]).startswith("svm")
+
+
+def test_one_photo_a_class_is_taught_and_its_report_does_not_pretend(store: Store, tmp_path: Path, red_png: bytes) -> None:
+    taught = verbs.teach(store, draw(tmp_path / "single", 1), name="colours", backbone="tiny")
+    assert say(store, "colours", red_png).labels[0].label == "red"
+    assert taught.report.measures.source == "the very photos it was taught on"
+    assert not Library(store).open(taught.version.digest).covers

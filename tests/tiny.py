@@ -10,8 +10,8 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from mingmu.core.artifact import Array, Artifact
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
+from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.recognizer import Network
 from mingmu.core.sealing import seal_head, seal_network
 
 LABELS = ("red", "green", "blue")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mingmu.core.artifact import pack_arrays
-from mingmu.core.recognizer import SCORES, softmax
+from mingmu.core.head import softmax
+from mingmu.core.runtime import SCORES
 from mingmu.core.sealing import probe_images, probe_outputs
 from mingmu.zoo import efficientnet_lite, torchfile
 from mingmu.zoo.catalog import Package, entry

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mingmu.core import artifact, recognizer, runtime
+from mingmu.core import artifact, head, runtime
 from mingmu.core.answers import Labels
 from mingmu.core.artifact import Artifact, pack_arrays
 from mingmu.core.errors import BadArtifact, BadImage, NotExplainable, Unproven
 from mingmu.core.manifest import Manifest
+from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.recognizer import Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
 from mingmu.core.sealing import seal_head
 from mingmu.registry.library import Library
@@ -106,7 +107,7 @@ def test_a_head_whose_arrays_do_not_fit_is_refused(tiny_one: Recognizer, tmp_pat
     (folder / "head.npz").write_bytes(pack_arrays({"weight": np.eye(3, dtype=np.float32), "bias": np.zeros(2, np.float32)}))
     broken: Artifact = artifact.seal(folder, tiny.head_manifest(tiny_one.network.artifact))
     with pytest.raises(BadArtifact, match="do not fit"):
-        recognizer.Head.open(broken)
+        head.Head.open(broken)
 
 
 def test_the_activation_map_adds_up_to_the_logit(tiny_one: Recognizer, red_png: bytes) -> None:

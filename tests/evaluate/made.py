@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import NotFound
+from mingmu.core.head import Head
 from mingmu.core.manifest import digest_of
+from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
-from mingmu.core.recognizer import Head, Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate.cost import cost
 from mingmu.evaluate.learning import Point, learning_curve

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mingmu.core.recognizer import Network
+from mingmu.core.network import Network
 from mingmu.registry.store import Store
 from tests import tiny
 

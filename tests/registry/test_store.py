@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mingmu.core.errors import BadArtifact, BadRequest, Conflict, NotFound, Unproven
-from mingmu.core.recognizer import Network
+from mingmu.core.network import Network
 from mingmu.registry import store as store_module
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store

@@ -11,8 +11,9 @@ import pytest
 
 from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, PixelSpec
-from mingmu.core.recognizer import Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.core.sealing import seal_head
 from mingmu.registry.store import Store, Version
 from mingmu.serve.host import Host

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mingmu.core.errors import NotFound
+from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
-from mingmu.core.recognizer import Network
 from mingmu.data.dataset import Dataset, Example
 from mingmu.teach.cache import FeatureCache
 from mingmu.teach.features import Extractor

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mingmu.core import doubt
-from mingmu.core.recognizer import softmax
+from mingmu.core.head import softmax
 from mingmu.teach import calibrate
 from mingmu.teach.truth import Floats, Ints
 

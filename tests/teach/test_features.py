@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mingmu.core.errors import BadImage, NotFound
-from mingmu.core.recognizer import Network
+from mingmu.core.network import Network
 from mingmu.core.runtime import Outputs, Pixels
 from mingmu.teach.cache import FILE, FeatureCache
 from mingmu.teach.features import Extractor

@@ -10,8 +10,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadModel
 from mingmu.core.manifest import Manifest
+from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.recognizer import Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.core.sealing import seal_network
 from mingmu.tasks import task_named
 from mingmu.zoo.adopt import Normalisation, adopt, input_size

@@ -10,7 +10,7 @@ class Label:
     """One class and how sure the recognizer is of it."""
 
     label: str
-    score: float  # 0..1; the scores of all classes sum to 1
+    score: float  # 0..1; over all classes they sum to 1, unless several may hold at once
     id: str | None = None  # the class's id in its vocabulary (a WordNet id), where it has one
 
 

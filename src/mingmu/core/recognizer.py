@@ -6,26 +6,23 @@ Evaluation, calibration, compression, the command line and the server all walk i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.answers import Answer
-from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, Probe
-from mingmu.core.doubt import Doubt, likeness, prediction_sets
-from mingmu.core.errors import BadArtifact, BadModel, MingmuError, NoCoverage, NotExplainable, Unproven
-from mingmu.core.manifest import HeadSpec, Manifest
-from mingmu.core.pixels import Frame, Limits, PixelSpec
-from mingmu.core.runtime import OnnxRuntime, Outputs, Runtime
-
-Scores = NDArray[np.float32]
-
-FEATURES = "features"
-MAP = "map"
-SCORES = "scores"
+from mingmu.core.artifact import Artifact
+from mingmu.core.doubt import prediction_sets
+from mingmu.core.errors import BadArtifact, MingmuError, NoCoverage, NotExplainable
+from mingmu.core.head import Head, Scores
+from mingmu.core.manifest import Manifest
+from mingmu.core.network import Network
+from mingmu.core.pixels import Frame, Limits
+from mingmu.core.probes import check_outputs, check_pixels, probes_of
+from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,118 +39,6 @@ class Task(Protocol):
     def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Answer:
         """One image's scores, float32 [C], as an answer."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A sealed graph and what runs it; heads share it."""
-
-    artifact: Artifact
-    runtime: Runtime
-    _seen: dict[tuple[PixelSpec, tuple[str, ...]], list[Outputs]] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def open(cls, artifact: Artifact, *, threads: int = 1) -> Network:
-        """Load a sealed graph; raises BadArtifact if it cannot run."""
-        try:
-            return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
-        except BadModel as error:
-            raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
-
-    def width(self, output: str) -> int:
-        """How many values a pooled output has."""
-        return int(self.artifact.arrays(PROBES)[output].shape[1])
-
-    def prove(self) -> None:
-        """Replay the probes; raise Unproven if this machine answers otherwise.
-
-        Pixels and outputs are checked apart, so the error names the side that moved:
-        our decoding, or the runtime.
-        """
-        manifest = self.artifact.manifest
-        outputs = tuple(name for name in self.runtime.outputs if name != MAP)
-        if manifest.kind == "model" and SCORES not in outputs:
-            raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {SCORES!r}")
-        for probe in probes_of(self.artifact, outputs):
-            frame = manifest.pixels.frame(probe.image)
-            check_pixels(probe, frame, manifest.tolerance.pixels)
-            check_outputs(probe, self._run(frame, outputs), manifest.tolerance.outputs)
-            if manifest.kind == "model" and probe.outputs[SCORES].shape != (len(manifest.labels),):
-                raise BadArtifact(f"{manifest.name}: scores {probe.outputs[SCORES].shape} for {len(manifest.labels)} labels")
-
-    def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
-        """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""
-        key = (pixels, outputs)
-        if key not in self._seen:
-            self._seen[key] = [self._run(pixels.frame(image), outputs) for image in probe_images_of(self.artifact).values()]
-        return self._seen[key]
-
-    def _run(self, frame: Frame, outputs: tuple[str, ...]) -> Outputs:
-        """The named outputs of one image, without the batch axis; raises BadArtifact if the graph does not give them."""
-        if missing := sorted({*outputs} - {*self.runtime.outputs}):
-            raise BadArtifact(f"{self.artifact.manifest.name} has no output {', '.join(map(repr, missing))}")
-        try:
-            found = self.runtime(frame.pixels[None], outputs)
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
-            raise BadArtifact(f"{self.artifact.manifest.name}: the graph cannot run: {error}") from error
-        for name, values in found.items():
-            if values.ndim < 2 or len(values) != 1:
-                raise BadArtifact(f"{self.artifact.manifest.name}: {name} has the shape {values.shape} for one image; [1, ...] is needed")
-        return {name: values[0] for name, values in found.items()}
-
-
-@dataclass(frozen=True)
-class Head:
-    """A matrix that turns a backbone's features into one user's scores."""
-
-    spec: HeadSpec
-    weight: NDArray[np.float32]  # [F, C]
-    bias: NDArray[np.float32]  # [C]
-    doubt: Doubt | None = None
-
-    @classmethod
-    def open(cls, artifact: Artifact) -> Head:
-        """Read a head; raises BadArtifact if its arrays do not fit its manifest."""
-        manifest = artifact.manifest
-        if manifest.head is None:
-            raise BadArtifact(f"{manifest.name} is a {manifest.kind}, not a head")
-        arrays = artifact.arrays(HEAD)
-        weight, bias = arrays.get("weight"), arrays.get("bias")
-        if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[1:]:
-            raise BadArtifact(f"head {manifest.name}: weight [F, C] and bias [C] do not fit together")
-        if len(manifest.labels) != len(bias):
-            raise BadArtifact(f"head {manifest.name}: {len(manifest.labels)} labels for {len(bias)} scores")
-        doubt = _doubt_of(arrays, weight.shape)
-        if doubt is None and manifest.head.least_likeness is not None:
-            raise BadArtifact(f"head {manifest.name} names a least likeness, but its arrays say nothing of what it knows")
-        return cls(manifest.head, weight.astype(np.float32, copy=False), bias.astype(np.float32, copy=False), doubt)
-
-    def features(self, outputs: Outputs) -> NDArray[np.float32]:
-        """What the head looks at, float32 [N, F]."""
-        features = [outputs[name] for name in self.spec.features]
-        return features[0] if len(features) == 1 else np.concatenate(features, axis=1)
-
-    def scores(self, outputs: Outputs) -> Scores:
-        """Softmax, or sigmoid, of the logits at the head's temperature: float32 [N, C] from features [N, F]."""
-        logits = (self.features(outputs) @ self.weight + self.bias) / np.float32(self.spec.temperature)
-        return softmax(logits) if self.spec.activation == "softmax" else sigmoid(logits)
-
-    def likeness(self, outputs: Outputs) -> NDArray[np.float32] | None:
-        """How much each image looks like anything known, float32 [N]; None where that is not looked at."""
-        if self.doubt is None or self.spec.least_likeness is None:
-            return None
-        return likeness(self.features(outputs), self.doubt.middle, self.doubt.directions)
-
-
-def _doubt_of(arrays: Mapping[str, NDArray[np.generic]], shape: tuple[int, ...]) -> Doubt | None:
-    names = ("conformal", "middle", "directions")
-    if not any(name in arrays for name in names):
-        return None
-    found = [np.asarray(arrays.get(name, np.zeros(0)), np.float32) for name in names]
-    features, classes = shape
-    if found[0].ndim != 1 or found[1].shape != (features,) or found[2].shape != (classes, features):
-        raise BadArtifact("the head's arrays conformal [n], middle [F] and directions [C, F] do not fit its weight [F, C]")
-    return Doubt(*found)
 
 
 @dataclass(frozen=True)
@@ -273,65 +158,3 @@ class Recognizer:
                 raise BadArtifact(f"{self.manifest.name}: the head takes {len(self.head.weight)} features, its network gives {width}")
             check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs)
         return None
-
-
-def probe_images_of(artifact: Artifact) -> dict[str, bytes]:
-    """The probe images of a network, by file name; raises BadArtifact if it has none."""
-    names = sorted(name for name in artifact.manifest.files if name.startswith("probes/"))
-    if not names:
-        raise BadArtifact(f"{artifact.manifest.name} has no probe images, so nothing proves it")
-    return {name: artifact.read(name) for name in names}
-
-
-def probes_of(artifact: Artifact, outputs: tuple[str, ...], backbone: Artifact | None = None) -> list[Probe]:
-    """The probes of an artifact; a head's images are those of its backbone.
-
-    Raises BadArtifact unless exactly `outputs` were sealed, one row for each image: what is not sealed would not be proven.
-    """
-    arrays, images = artifact.arrays(PROBES), probe_images_of(backbone or artifact)
-    pixels = arrays.pop("pixels", None)
-    if {*arrays} != {*outputs}:
-        sealed, wanted = (", ".join(sorted(names)) or "nothing" for names in (arrays, outputs))
-        raise BadArtifact(f"{artifact.manifest.name}: its probes prove {sealed}; {wanted} is needed")
-    fits = pixels is None or (pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(images))
-    if not fits or any(values.ndim < 2 or len(values) != len(images) for values in arrays.values()):
-        raise BadArtifact(f"{artifact.manifest.name}: {len(images)} probe images do not fit the probes' arrays")
-    return [
-        Probe(
-            name=name,
-            image=image,
-            pixels=None if pixels is None else pixels[i].astype(np.uint8, copy=False),
-            outputs={key: values[i].astype(np.float32, copy=False) for key, values in arrays.items()},
-        )
-        for i, (name, image) in enumerate(images.items())
-    ]
-
-
-def check_pixels(probe: Probe, frame: Frame, tolerance: float) -> None:
-    """Raise Unproven if an image no longer becomes the pixels that were sealed."""
-    if probe.pixels is None or frame.pixels.shape != probe.pixels.shape:
-        raise Unproven(f"{probe.name}: the sealed pixels do not fit the pixel spec")
-    moved = float(np.abs(frame.pixels.astype(np.int16) - probe.pixels).mean())
-    if moved > tolerance:
-        raise Unproven(f"{probe.name}: pixels differ by {moved:.2f} levels on average; the limit is {tolerance} (decoding moved)")
-
-
-def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tolerance: float) -> None:
-    """Raise Unproven if pixels no longer give the outputs that were sealed."""
-    for name, sealed in probe.outputs.items():
-        if outputs[name].shape != sealed.shape:
-            raise Unproven(f"{probe.name}: {name} has shape {outputs[name].shape}, sealed was {sealed.shape}")
-        drift = float(np.abs(outputs[name] - sealed).max()) / max(1.0, float(np.abs(sealed).max()))
-        if not drift <= tolerance:  # not a number counts as drift
-            raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
-
-
-def softmax(logits: NDArray[np.float32]) -> Scores:
-    """Row-wise softmax, shifted by the maximum so that it cannot overflow."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
-
-
-def sigmoid(logits: NDArray[np.float32]) -> Scores:
-    """1 / (1 + exp(-logits)), by way of tanh so that it cannot overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), dtype=np.float32)

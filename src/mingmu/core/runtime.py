@@ -15,6 +15,9 @@ Pixels = NDArray[np.uint8]
 Outputs = Mapping[str, NDArray[np.float32]]
 
 INPUT = "pixels"
+FEATURES = "features"  # of a backbone: what heads read
+MAP = "map"  # of a backbone: the feature map whose mean over space is `features`
+SCORES = "scores"  # of a whole model
 
 
 class Runtime(Protocol):

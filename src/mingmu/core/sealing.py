@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, pack_arrays, seal
 from mingmu.core.doubt import Doubt
 from mingmu.core.errors import BadModel
+from mingmu.core.head import Head
 from mingmu.core.manifest import Manifest
-from mingmu.core.recognizer import MAP, SCORES, Head, Network
-from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
+from mingmu.core.network import Network
+from mingmu.core.runtime import MAP, SCORES, OnnxRuntime, Outputs, Pixels
 
 
 def probe_images() -> dict[str, bytes]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import Conflict, MingmuError
+from mingmu.core.head import Scores
 from mingmu.core.pixels import Frame
-from mingmu.core.recognizer import Recognizer, Scores
+from mingmu.core.recognizer import Recognizer
 from mingmu.data.dataset import Blobs, Dataset, Example
 
 BATCH = 16

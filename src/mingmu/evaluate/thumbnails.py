@@ -9,7 +9,8 @@ import numpy as np
 
 from mingmu.core.errors import MingmuError
 from mingmu.core.pixels import PixelSpec, encode_png
-from mingmu.core.recognizer import MAP, Recognizer
+from mingmu.core.recognizer import Recognizer
+from mingmu.core.runtime import MAP
 from mingmu.data.dataset import Blobs
 from mingmu.evaluate.measure import Mistake
 from mingmu.tasks.saliency import overlay

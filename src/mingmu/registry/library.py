@@ -7,8 +7,10 @@ import weakref
 
 from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadArtifact, NotFound
+from mingmu.core.head import Head
+from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
-from mingmu.core.recognizer import Head, Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.tasks import task_named
 

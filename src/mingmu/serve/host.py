@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, Limits, encode_png
-from mingmu.core.recognizer import MAP, Network, Reading, Recognizer
+from mingmu.core.recognizer import Reading, Recognizer
+from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.serve.batcher import Batcher

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mingmu.core.errors import BadRequest
-from mingmu.core.recognizer import Scores
+from mingmu.core.head import Scores
 from mingmu.core.runtime import Pixels
 from mingmu.serve import tensors
 from mingmu.serve.attendance import together

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mingmu.core.answers import Label, Labels
+from mingmu.core.head import Scores
 from mingmu.core.manifest import Manifest
-from mingmu.core.recognizer import Scores
 
 
 class Classify:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.core.recognizer import sigmoid, softmax
+from mingmu.core.head import sigmoid, softmax
 from mingmu.teach.truth import Floats, Truth, is_several, table
 
 MOST_SCORES = 1000  # conformal scores kept; their resolution is a thousandth

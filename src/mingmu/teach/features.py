@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import MingmuError
+from mingmu.core.network import Network
 from mingmu.core.pixels import Limits, PixelSpec
-from mingmu.core.recognizer import Network
 from mingmu.data.dataset import Blobs
 from mingmu.teach.cache import FeatureCache, Row, view_of
 

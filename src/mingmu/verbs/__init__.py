@@ -5,6 +5,8 @@ Progress is told to a callback as the step and the share of it that is done, 0 t
 
 from __future__ import annotations
 
+from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
+from mingmu.verbs.measuring import compare, evaluate
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
     STDIN,
@@ -27,7 +29,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
-from mingmu.verbs.teaching import Audited, Cleaned, Teaching, audit, clean, compare, evaluate, read_dataset, teach, teach_dataset
+from mingmu.verbs.teaching import Teaching, read_dataset, teach, teach_dataset
 
 __all__ = [
     "IMAGE_SUFFIXES",

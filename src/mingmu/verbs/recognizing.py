@@ -21,8 +21,9 @@ from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadModel, BadRequest, MingmuError, NotFound
+from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
-from mingmu.core.recognizer import Network, Recognizer
+from mingmu.core.recognizer import Recognizer
 from mingmu.registry import bundle
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name

@@ -13,8 +13,7 @@ from mingmu.core import graph
 from mingmu.core.errors import BadModel
 from mingmu.core.manifest import Manifest, Origin, digest_of, first_complaint
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.recognizer import SCORES
-from mingmu.core.runtime import INPUT, OnnxRuntime, Pixels
+from mingmu.core.runtime import INPUT, SCORES, OnnxRuntime, Pixels
 
 if TYPE_CHECKING:
     import onnx

@@ -14,7 +14,8 @@ import numpy as np
 
 from mingmu.core.artifact import Array, Artifact, unpack_arrays
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
-from mingmu.core.recognizer import SCORES, Network
+from mingmu.core.network import Network
+from mingmu.core.runtime import SCORES
 from mingmu.core.sealing import seal_head, seal_network
 from mingmu.zoo import efficientnet_lite, imagenet, torchfile
 from mingmu.zoo.catalog import Entry, Package

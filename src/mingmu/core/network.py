@@ -1,0 +1,69 @@
+"""A sealed graph and what runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mingmu.core.artifact import GRAPH, PROBES, Artifact
+from mingmu.core.errors import BadArtifact, BadModel
+from mingmu.core.pixels import Frame, PixelSpec
+from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
+from mingmu.core.runtime import MAP, SCORES, OnnxRuntime, Outputs, Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A sealed graph and what runs it; heads share it."""
+
+    artifact: Artifact
+    runtime: Runtime
+    _seen: dict[tuple[PixelSpec, tuple[str, ...]], list[Outputs]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, artifact: Artifact, *, threads: int = 1) -> Network:
+        """Load a sealed graph; raises BadArtifact if it cannot run."""
+        try:
+            return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
+        except BadModel as error:
+            raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
+
+    def width(self, output: str) -> int:
+        """How many values a pooled output has."""
+        return int(self.artifact.arrays(PROBES)[output].shape[1])
+
+    def prove(self) -> None:
+        """Replay the probes; raise Unproven if this machine answers otherwise.
+
+        Pixels and outputs are checked apart, so the error names the side that moved:
+        our decoding, or the runtime.
+        """
+        manifest = self.artifact.manifest
+        outputs = tuple(name for name in self.runtime.outputs if name != MAP)
+        if manifest.kind == "model" and SCORES not in outputs:
+            raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {SCORES!r}")
+        for probe in probes_of(self.artifact, outputs):
+            frame = manifest.pixels.frame(probe.image)
+            check_pixels(probe, frame, manifest.tolerance.pixels)
+            check_outputs(probe, self._run(frame, outputs), manifest.tolerance.outputs)
+            if manifest.kind == "model" and probe.outputs[SCORES].shape != (len(manifest.labels),):
+                raise BadArtifact(f"{manifest.name}: scores {probe.outputs[SCORES].shape} for {len(manifest.labels)} labels")
+
+    def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
+        """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""
+        key = (pixels, outputs)
+        if key not in self._seen:
+            self._seen[key] = [self._run(pixels.frame(image), outputs) for image in probe_images_of(self.artifact).values()]
+        return self._seen[key]
+
+    def _run(self, frame: Frame, outputs: tuple[str, ...]) -> Outputs:
+        """The named outputs of one image, without the batch axis; raises BadArtifact if the graph does not give them."""
+        if missing := sorted({*outputs} - {*self.runtime.outputs}):
+            raise BadArtifact(f"{self.artifact.manifest.name} has no output {', '.join(map(repr, missing))}")
+        try:
+            found = self.runtime(frame.pixels[None], outputs)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise BadArtifact(f"{self.artifact.manifest.name}: the graph cannot run: {error}") from error
+        for name, values in found.items():
+            if values.ndim < 2 or len(values) != 1:
+                raise BadArtifact(f"{self.artifact.manifest.name}: {name} has the shape {values.shape} for one image; [1, ...] is needed")
+        return {name: values[0] for name, values in found.items()}

@@ -1,0 +1,63 @@
+"""Probes: images that show, wherever an artifact is loaded, that it still gives what it gave when it was sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mingmu.core.artifact import PROBES, Artifact, Probe
+from mingmu.core.errors import BadArtifact, Unproven
+from mingmu.core.pixels import Frame
+
+
+def probe_images_of(artifact: Artifact) -> dict[str, bytes]:
+    """The probe images of a network, by file name; raises BadArtifact if it has none."""
+    names = sorted(name for name in artifact.manifest.files if name.startswith("probes/"))
+    if not names:
+        raise BadArtifact(f"{artifact.manifest.name} has no probe images, so nothing proves it")
+    return {name: artifact.read(name) for name in names}
+
+
+def probes_of(artifact: Artifact, outputs: tuple[str, ...], backbone: Artifact | None = None) -> list[Probe]:
+    """The probes of an artifact; a head's images are those of its backbone.
+
+    Raises BadArtifact unless exactly `outputs` were sealed, one row for each image: what is not sealed would not be proven.
+    """
+    arrays, images = artifact.arrays(PROBES), probe_images_of(backbone or artifact)
+    pixels = arrays.pop("pixels", None)
+    if {*arrays} != {*outputs}:
+        sealed, wanted = (", ".join(sorted(names)) or "nothing" for names in (arrays, outputs))
+        raise BadArtifact(f"{artifact.manifest.name}: its probes prove {sealed}; {wanted} is needed")
+    fits = pixels is None or (pixels.dtype == np.uint8 and pixels.ndim == 4 and len(pixels) == len(images))
+    if not fits or any(values.ndim < 2 or len(values) != len(images) for values in arrays.values()):
+        raise BadArtifact(f"{artifact.manifest.name}: {len(images)} probe images do not fit the probes' arrays")
+    return [
+        Probe(
+            name=name,
+            image=image,
+            pixels=None if pixels is None else pixels[i].astype(np.uint8, copy=False),
+            outputs={key: values[i].astype(np.float32, copy=False) for key, values in arrays.items()},
+        )
+        for i, (name, image) in enumerate(images.items())
+    ]
+
+
+def check_pixels(probe: Probe, frame: Frame, tolerance: float) -> None:
+    """Raise Unproven if an image no longer becomes the pixels that were sealed."""
+    if probe.pixels is None or frame.pixels.shape != probe.pixels.shape:
+        raise Unproven(f"{probe.name}: the sealed pixels do not fit the pixel spec")
+    moved = float(np.abs(frame.pixels.astype(np.int16) - probe.pixels).mean())
+    if moved > tolerance:
+        raise Unproven(f"{probe.name}: pixels differ by {moved:.2f} levels on average; the limit is {tolerance} (decoding moved)")
+
+
+def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tolerance: float) -> None:
+    """Raise Unproven if pixels no longer give the outputs that were sealed."""
+    for name, sealed in probe.outputs.items():
+        if outputs[name].shape != sealed.shape:
+            raise Unproven(f"{probe.name}: {name} has shape {outputs[name].shape}, sealed was {sealed.shape}")
+        drift = float(np.abs(outputs[name] - sealed).max()) / max(1.0, float(np.abs(sealed).max()))
+        if not drift <= tolerance:  # not a number counts as drift
+            raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
