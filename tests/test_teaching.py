@@ -13,6 +13,7 @@ from mingmu.cli import main
 from mingmu.core.answers import Labels
 from mingmu.core.errors import BadRequest, Conflict, NoCoverage, NotFound
 from mingmu.core.pixels import encode_png
+from mingmu.data.dataset import Dataset
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.teach.teach import Options
@@ -86,6 +87,20 @@ def test_photos_can_be_added_with_a_new_label(store: Store, photos: Path, tmp_pa
     assert (taught.version.version, manifest.labels) == (2, ("blue", "green", "red", "white"))
     parent, child = store.datasets.versions("colours")
     assert child.parent == parent.digest
+
+
+def test_photos_added_to_many_are_measured_too_and_no_tested_photo_becomes_a_lesson(store: Store, tmp_path: Path) -> None:
+    many = draw(tmp_path / "many", 110)
+    verbs.teach(store, many, name="colours", backbone="tiny", options=QUICK)
+    before = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
+    tested = {example.image for example in before if example.split == "test"}
+    draw(many, 30, seed=2, colours={"white": (230, 230, 230)})  # the same folder again, with a new class
+    taught = verbs.teach(store, many, name="colours", backbone="tiny", add=True, options=QUICK)
+    after = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
+    assert {example.image for example in after if example.split == "test"} >= tested
+    white = next(found for found in taught.report.measures.classes if found.label == "white")
+    assert 3 <= white.support <= 9
+    assert len(after) == 360
 
 
 def test_what_was_never_taught_cannot_be_added_to(store: Store, photos: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ def add(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
 
 
 def _add(store: Store, recognizer: str, examples: list[Example]) -> Result:
-    """A new version of the dataset, with these examples; an image that is in it already takes the new label."""
+    """A new version of the dataset, with these examples; an image that is in it already takes the new label, and keeps its part."""
     from mingmu.data.dataset import Dataset
 
     digest = store.records.lineage(store.resolve(recognizer).digest).dataset
@@ -94,9 +94,10 @@ def _add(store: Store, recognizer: str, examples: list[Example]) -> Result:
     if not taught_on:
         raise NotFound(f"the photos that {recognizer} was taught on are no longer here; teach it anew, with all photos")
     newest = store.datasets.resolve(taught_on[-1].name)  # with what was added since
-    new = {example.image for example in examples}
-    kept = [example for example in Dataset.from_lines(store.datasets.examples(newest)) if example.image not in new]
-    dataset = Dataset.of([*kept, *examples])
+    before = Dataset.from_lines(store.datasets.examples(newest))
+    part = {example.image: example.split for example in before}
+    new = {example.image: replace(example, split=part.get(example.image)) for example in examples}
+    dataset = Dataset.of([*(example for example in before if example.image not in new), *new.values()])
     version = store.datasets.add(newest.name, dataset.digest, dataset.to_lines(), newest.digest)
     return {"dataset": version.name, "version": version.version, "digest": version.digest, "images": len(dataset)}
 

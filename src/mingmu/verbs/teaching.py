@@ -75,7 +75,7 @@ def teach(
     found = reading.read(source, store.blobs, progress)
     dataset, findings = found.dataset, found.findings
     if parent:
-        dataset = Dataset.of({(example.name, example.image): example for example in (*parent, *dataset)}.values())
+        dataset = merged(parent, dataset)
     if test:
         tested = reading.read(test, store.blobs, progress)
         dataset = Dataset.of([*_all_in(dataset, "train"), *_all_in(tested.dataset, "test")])
@@ -122,6 +122,14 @@ def _taught_on(store: Store, name: str) -> Dataset:
     return Dataset.from_lines(store.datasets.examples(versions[-1]))
 
 
+def merged(before: Dataset, fresh: Dataset) -> Dataset:
+    """What was there and what is new. A photo that comes again takes its new labels, and stays in the part it was in."""
+    part = {example.image: example.split for example in before}
+    new = [replace(example, split=part.get(example.image, example.split)) for example in fresh]
+    again = {(example.name, example.image) for example in new}
+    return Dataset.of([*(example for example in before if (example.name, example.image) not in again), *new])
+
+
 def _all_in(dataset: Dataset, split: str) -> list[Example]:
     return [replace(example, split=split) for example in dataset]  # type: ignore[arg-type]
 
@@ -142,12 +150,25 @@ def _parted(dataset: Dataset, groups: NDArray[np.int64]) -> tuple[Dataset, tuple
     if not given and len(dataset) < ENOUGH_TO_TEST:
         return dataset, ()
     parts = splits.split(dataset, groups, test=TEST_SHARE)
-    tested = set(parts.test.tolist())
+    tested = {*parts.test.tolist(), *_tested_of_new(dataset, groups)}
     examples = [replace(example, split="test" if i in tested else "train") for i, example in enumerate(dataset)]
     taught = {label for example in examples if example.split == "train" for label in example.labels}
     if taught < set(dataset.labels):
         raise BadRequest("a label has photos in the test part only; give it some to learn from")
     return Dataset.of(examples), parts.findings
+
+
+def _tested_of_new(dataset: Dataset, groups: NDArray[np.int64]) -> list[int]:
+    """Where a dataset is parted already and photos came later: which of these join the test part, so that new labels are measured."""
+    sides = {example.split for example in dataset}
+    if not {"train", "test", None} <= sides:
+        return []
+    known = {int(group) for group, example in zip(groups, dataset, strict=True) if example.split}
+    free = [at for at, example in enumerate(dataset) if example.split is None and int(groups[at]) not in known]
+    if not free:
+        return []
+    part = splits.allocate([dataset.examples[at].labels for at in free], groups[free], (1 - TEST_SHARE, TEST_SHARE))
+    return [at for at, side in zip(free, part, strict=True) if side == 1]
 
 
 def network_of(store: Store, backbone: str, progress: Progress) -> Network:

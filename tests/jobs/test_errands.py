@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from mingmu import verbs
+from mingmu.data.dataset import Dataset
+from mingmu.jobs import errands
+from mingmu.registry.store import Store
+from mingmu.settings import Settings
+from mingmu.teach.teach import Options
+from tests.test_teaching import draw
+
+
+def test_an_image_that_is_labelled_anew_takes_the_label_and_stays_in_its_part(data_dir: Path, tmp_path: Path) -> None:
+    store = Store(data_dir)
+    verbs.teach(store, draw(tmp_path / "many", 110), name="colours", backbone="tiny", options=Options(effort="quick"))
+    before = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
+    tested = next(example for example in before if example.split == "test" and example.labels == ("red",))
+    arguments = {"recognizer": "colours", "label": "crimson", "images": [tested.image]}
+    result = errands.add(Settings(data_dir=data_dir), arguments, lambda _step, _share: None)
+    after = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
+    found = [example for example in after if example.image == tested.image]
+    assert [(example.labels, example.split) for example in found] == [(("crimson",), "test")]
+    assert (result["version"], len(after)) == (2, len(before))
