@@ -14,6 +14,7 @@ from mingmu.core.answers import Labels
 from mingmu.core.errors import BadRequest, Conflict, NoCoverage, NotFound
 from mingmu.core.pixels import encode_png
 from mingmu.data.dataset import Dataset
+from mingmu.evaluate import words
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.teach.teach import Options
@@ -103,9 +104,55 @@ def test_photos_added_to_many_are_measured_too_and_no_tested_photo_becomes_a_les
     assert len(after) == 360
 
 
-def test_what_was_never_taught_cannot_be_added_to(store: Store, photos: Path) -> None:
+def test_a_name_that_means_something_else_is_not_taught(store: Store, photos: Path) -> None:
+    with pytest.raises(Conflict, match="was not taught"):
+        verbs.teach(store, photos, name="tiny", backbone="tiny")
+    with pytest.raises(Conflict, match="ships with Mingmu"):
+        verbs.teach(store, photos, name="general", backbone="tiny")
     with pytest.raises(NotFound):
-        verbs.teach(store, photos, name="tiny", backbone="tiny", add=True)
+        verbs.teach(store, photos, name="never", backbone="tiny", add=True)
+
+
+def test_a_test_photo_is_never_learned_from_even_if_it_is_among_the_lessons(store: Store, photos: Path, tmp_path: Path) -> None:
+    test = draw(tmp_path / "test", 5, seed=1)
+    for picture in test.rglob("*.png"):
+        (photos / picture.parent.name / f"again-{picture.name}").write_bytes(picture.read_bytes())
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", test=test, options=QUICK)
+    assert store.artifact(taught.version.digest).manifest.made_by["photos"] == 36
+    assert taught.report.measures.examples == 15
+    assert len([finding for finding in taught.findings if finding.kind == "split-leak"]) == 15
+
+
+def test_photos_that_taught_a_recognizer_do_not_measure_it(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    with pytest.raises(Conflict, match="used for teaching"):
+        verbs.evaluate(store, "colours", photos)
+    draw(photos / "new", 4, seed=9)
+    for folder in (photos / "new").iterdir():
+        for picture in folder.iterdir():
+            picture.rename(photos / folder.name / f"new-{picture.name}")
+    assert verbs.evaluate(store, "colours", photos).measures.examples == 12
+
+
+def test_one_photo_a_class_teaches_and_promises_nothing(store: Store, tmp_path: Path) -> None:
+    report = verbs.teach(store, draw(tmp_path / "one", 1), name="colours", backbone="tiny", options=QUICK).report
+    assert "cannot be told" in words.headline(report.measures)
+    assert report.measures.coverage == ()
+
+
+def test_a_given_val_part_is_the_test_part_where_there_is_no_other(store: Store, tmp_path: Path) -> None:
+    draw(tmp_path / "parted/train", 10)
+    draw(tmp_path / "parted/val", 5, seed=4)
+    taught = verbs.teach(store, tmp_path / "parted", name="colours", backbone="tiny", options=QUICK)
+    assert taught.report.measures.examples == 15
+    assert store.artifact(taught.version.digest).manifest.made_by["photos"] == 30
+
+
+def test_the_same_photo_under_two_labels_keeps_both_in_the_figures(store: Store, photos: Path) -> None:
+    for number in range(3):
+        (photos / "blue" / f"clash-{number}.png").write_bytes((photos / "red/0.png").read_bytes())
+    report = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK).report
+    assert {found.label: found.support for found in report.measures.classes} == {"red": 12, "green": 12, "blue": 15}
 
 
 def test_something_unlike_anything_taught_makes_it_abstain(store: Store, photos: Path) -> None:
@@ -189,7 +236,8 @@ def test_the_command_line_teaches_measures_and_moves_aliases(
     code, out = run(capsys, "versions", "colours", "--json", *options)
     assert json.loads(out)["versions"][0]["aliases"] == ["prod"]
     assert run(capsys, "remove", "colours@1", *options)[0] == 1  # prod points to it
-    assert run(capsys, "evaluate", "colours@prod", photos, *options)[0] == 0
+    assert run(capsys, "evaluate", "colours@prod", photos, *options)[0] == 1  # it learned from all of them
+    assert run(capsys, "evaluate", "colours@prod", draw(tmp_path / "fresh", 6, seed=5), *options)[0] == 0
     assert run(capsys, "audit", photos, "--backbone", "tiny", "--html", tmp_path / "audit.html", *options)[0] == 0
     assert run(capsys, "remove", "colours@1", "--force", *options)[0] == 0
     code, out = run(capsys, "gc", "--min-age", "0", "--json", *options)
@@ -215,7 +263,12 @@ def test_a_table_with_several_labels_a_photo_teaches_to_say_several(store: Store
     assert say(store, "mixed", encode_png(np.full((12, 12, 3), 60, np.uint8))).abstain
     recognizer = Library(store).open(taught.version.digest)
     assert not recognizer.covers
-    assert verbs.evaluate(store, "mixed", tmp_path).measures.multi_label
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    for name, colour in {"yellow": (180, 180, 60), "violet": (180, 60, 180)}.items():
+        (fresh / f"{name}.png").write_bytes(encode_png(np.full((12, 12, 3), colour, np.uint8)))
+    (fresh / "labels.csv").write_text("file,labels\nyellow.png,red|green\nviolet.png,red|blue")
+    assert verbs.evaluate(store, "mixed", fresh).measures.multi_label
 
 
 def test_the_kind_of_head_can_be_asked_for(data_dir: Path, photos: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:

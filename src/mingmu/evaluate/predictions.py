@@ -18,6 +18,8 @@ from mingmu.data.dataset import Blobs, Dataset, Example
 
 BATCH = 16
 TEST = "photos it was not taught on"
+CROSS_VALIDATION = "cross-validation on the training data"
+TAUGHT = "the very photos it was taught on"
 
 Progress = Callable[[float], None]  # the share that is done, 0 to 1
 

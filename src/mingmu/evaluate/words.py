@@ -6,6 +6,7 @@ from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import FEW, Measures
+from mingmu.evaluate.predictions import TAUGHT, TEST
 
 BELIEVABLE = 0.03  # an ECE that hardly matters
 
@@ -28,7 +29,11 @@ def headline(measures: Measures) -> str:
     """The result in a sentence."""
     found = measures.accuracy
     what = "It got every label of a photo right for" if measures.multi_label else "It was right on"
-    return f"{what} {percent(found.value)} of {photos(measures.examples)}. On other photos like these, expect {interval(found)}."
+    result = f"{what} {percent(found.value)} of {photos(measures.examples)}"
+    if measures.source == TAUGHT:
+        return f"{result}, the very ones that it was taught. How it does on others cannot be told from so few."
+    how = "" if measures.source == TEST else f" ({measures.source})"
+    return f"{result}{how}. On other photos like these, expect {interval(found)}."
 
 
 def cautions(measures: Measures) -> list[str]:

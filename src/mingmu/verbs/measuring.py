@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.doubt import prediction_sets
+from mingmu.core.errors import Conflict, NotFound
 from mingmu.core.recognizer import Recognizer
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
@@ -15,7 +16,7 @@ from mingmu.evaluate.cost import cost
 from mingmu.evaluate.learning import Point, learning_curve
 from mingmu.evaluate.measure import measure
 from mingmu.evaluate.page import page
-from mingmu.evaluate.predictions import Predictions
+from mingmu.evaluate.predictions import TEST, Predictions
 from mingmu.evaluate.predictions import evaluate as predict
 from mingmu.evaluate.report import Report
 from mingmu.evaluate.thumbnails import thumbnails
@@ -30,7 +31,7 @@ COST_PHOTOS = 8
 def evaluate(store: Store, reference: str, source: Path, progress: Progress = silent) -> Report:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
-    dataset = reading.read(source, store.blobs, progress).dataset
+    dataset = unseen(store, reading.read(source, store.blobs, progress).dataset, recognizer)
     report = report_of(recognizer, dataset, predictions_of(store, recognizer, dataset, progress), store)
     keep(store, report, recognizer, dataset)
     return report
@@ -38,10 +39,32 @@ def evaluate(store: Store, reference: str, source: Path, progress: Progress = si
 
 def compare(store: Store, one: str, other: str, source: Path, progress: Progress = silent) -> comparing.Comparison:
     """Say whether one of two recognizers is better on the same photos, as far as these can show it."""
-    dataset = reading.read(source, store.blobs, progress).dataset
     library = Library(store)
-    seen = [predictions_of(store, library.open(ensure(store, each, progress).digest), dataset, progress) for each in (one, other)]
-    return comparing.compare(*seen)
+    both = [library.open(ensure(store, each, progress).digest) for each in (one, other)]
+    dataset = unseen(store, reading.read(source, store.blobs, progress).dataset, *both)
+    return comparing.compare(*(predictions_of(store, each, dataset, progress) for each in both))
+
+
+def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer) -> Dataset:
+    """The photos that none of these recognizers learned from. Raises Conflict if none is left: they would flatter it."""
+    learned: set[str] = set()
+    for recognizer in recognizers:
+        digest = taught_digest(store, recognizer.digest)
+        for version in store.datasets.with_digest(digest)[-1:] if digest else []:
+            taught = Dataset.from_lines(store.datasets.examples(version))
+            learned |= {example.image for example in taught if example.split != "test"}
+    left = Dataset.of(example for example in dataset if example.image not in learned)
+    if len(dataset) and not len(left):
+        raise Conflict("every one of these photos was used for teaching; measure with others, or the result means nothing")
+    return left
+
+
+def taught_digest(store: Store, digest: str) -> str | None:
+    """The digest of the dataset that a recognizer was taught on; None if it was not taught here."""
+    try:
+        return store.records.lineage(digest).dataset
+    except NotFound:
+        return None
 
 
 def keep(store: Store, report: Report, recognizer: Recognizer, dataset: Dataset) -> None:
@@ -61,6 +84,8 @@ def report_of(
 ) -> Report:
     doubt = recognizer.head.doubt if recognizer.head and recognizer.covers else None
     sets = {share: prediction_sets(predictions.scores, doubt.conformal, share) for share in COVERAGES} if doubt else None
+    if predictions.source != TEST:  # the sets were made from these very scores: that they keep their promise there says nothing
+        sets = None
     photos = [store.blobs.get(example.image) for example in predictions.examples[:COST_PHOTOS]]
     curve = learning_curve([Point(*point) for point in growth]) if growth else None
     return Report.of(recognizer, dataset, measure(predictions, sets=sets), learning=curve, cost=cost(recognizer, photos))

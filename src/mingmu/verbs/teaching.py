@@ -18,16 +18,17 @@ from mingmu.core.sealing import seal_head
 from mingmu.data import duplicates, looks, reading, splits
 from mingmu.data.dataset import Blobs, Dataset, Example
 from mingmu.data.finding import Finding
-from mingmu.evaluate.predictions import Predictions
+from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, Predictions
 from mingmu.evaluate.report import Report
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
 from mingmu.teach.cache import FeatureCache
 from mingmu.teach.features import Extractor
-from mingmu.teach.teach import Options, Taught
+from mingmu.teach.teach import Options, Taught, learnable
 from mingmu.teach.teach import teach as learn
-from mingmu.verbs.measuring import keep, predictions_of, report_of
+from mingmu.verbs.measuring import keep, predictions_of, report_of, taught_digest
 from mingmu.verbs.recognizing import Progress, ensure, silent
+from mingmu.zoo import catalog
 
 LEAST_CONFIDENCE = 0.5  # below it an answer is more likely wrong than right
 TEST_SHARE = 0.2
@@ -68,7 +69,7 @@ def teach(
 
     `add` adds the photos to those that it was taught before. Raises BadRequest, NotFound, and whatever a proof raises.
     """
-    check_name(name)
+    _check_teachable(store, name)
     parent = _taught_on(store, name) if add else None
     if add and (options is None or options.view is None):  # the view that was chosen still fits, and its features are known
         options = replace(options or Options(), view=store.artifact(store.resolve(name).digest).manifest.pixels)
@@ -78,7 +79,7 @@ def teach(
         dataset = merged(parent, dataset)
     if test:
         tested = reading.read(test, store.blobs, progress)
-        dataset = Dataset.of([*_all_in(dataset, "train"), *_all_in(tested.dataset, "test")])
+        dataset = Dataset.of([*(replace(each, split=each.split or "train") for each in dataset), *_all_in(tested.dataset, "test")])
         findings += tested.findings
     taught = _teach(store, dataset, name, backbone, options, progress, parent.digest if parent else None)
     return replace(taught, findings=(*findings, *taught.findings))
@@ -88,6 +89,7 @@ def teach_dataset(
     store: Store, dataset: str, *, name: str, backbone: str = "general", options: Options | None = None, progress: Progress = silent
 ) -> Teaching:
     """Teach the recognizer `name` a dataset that the store has."""
+    _check_teachable(store, name)
     version = store.datasets.resolve(dataset)
     return _teach(store, Dataset.from_lines(store.datasets.examples(version)), name, backbone, options, progress, version.digest)
 
@@ -98,19 +100,29 @@ def _teach(
     network = network_of(store, backbone, progress)
     groups = groups_of(dataset, store.blobs, progress)
     dataset, leaks = _parted(dataset, groups)
-    taught = learn(grouped(dataset, groups), extractor_of(store, network), options=options, progress=progress)
+    lesson = _without_leaks(grouped(dataset, groups))
+    taught = learn(lesson, extractor_of(store, network), options=options, progress=progress)
     progress("sealing", 0.0)
     manifest = _manifest(name, dataset, network, taught)
     doubt = Doubt(**taught.arrays) if taught.arrays else None
     head = store.add(lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=doubt))
     recognizer = Library(store).open(head.digest)
-    report = report_of(recognizer, dataset, _measured(store, recognizer, dataset, taught, progress), store, taught.growth)
+    report = report_of(recognizer, dataset, _measured(store, recognizer, lesson, taught, progress), store, taught.growth)
     known = {version.digest for version in store.datasets.versions(name)} if name in store.datasets.names() else set()
     store.datasets.add(name, dataset.digest, dataset.to_lines(), parent if parent in known else None)
     store.records.add_lineage(head.digest, dataset.digest, taught.record)
     keep(store, report, recognizer, dataset)
     progress("done", 1.0)
     return Teaching(store.publish(name, head.digest), report, leaks)
+
+
+def _check_teachable(store: Store, name: str) -> None:
+    """Raise Conflict for names that mean something else: what ships with Mingmu, or what was imported."""
+    check_name(name)
+    if any(entry.name == name for entry in catalog.CATALOG):
+        raise Conflict(f"{name} ships with Mingmu; give what you teach a name of its own")
+    if name in store.names() and taught_digest(store, store.resolve(name).digest) is None:
+        raise Conflict(f"{name} is there already, and was not taught; give what you teach another name")
 
 
 def _taught_on(store: Store, name: str) -> Dataset:
@@ -144,9 +156,15 @@ def grouped(dataset: Dataset, groups: NDArray[np.int64]) -> Dataset:
     return Dataset.of(replace(example, group=str(group)) for example, group in zip(dataset, groups, strict=True))
 
 
+def _without_leaks(dataset: Dataset) -> Dataset:
+    """What may be learned: nothing that is the same, or nearly the same, as a photo of the test part."""
+    tested = {example.group for example in dataset if example.split == "test"}
+    return Dataset.of(example for example in dataset if example.split == "test" or example.group not in tested)
+
+
 def _parted(dataset: Dataset, groups: NDArray[np.int64]) -> tuple[Dataset, tuple[Finding, ...]]:
     """The dataset with a test part, where it has enough photos for one; what is nearly the same stays on one side."""
-    given = any(example.split == "test" for example in dataset)
+    given = any(example.split in ("test", "val") for example in dataset)
     if not given and len(dataset) < ENOUGH_TO_TEST:
         return dataset, ()
     parts = splits.split(dataset, groups, test=TEST_SHARE)
@@ -212,8 +230,6 @@ def _measured(store: Store, recognizer: Recognizer, dataset: Dataset, taught: Ta
     if len(test):
         return predictions_of(store, recognizer, test, progress)
     if taught.held_out is None:
-        return replace(predictions_of(store, recognizer, dataset, progress), source="the very photos it was taught on")
-    by_image = {example.image: example for example in dataset}
-    examples = [by_image[image] for image in taught.images]
-    source = "cross-validation on the training data"
-    return Predictions.of(taught.labels, examples, taught.held_out, multi_label=taught.multi_label, source=source)
+        return replace(predictions_of(store, recognizer, dataset, progress), source=TAUGHT)
+    examples = [example for example in learnable(dataset) if example.image not in taught.refused]
+    return Predictions.of(taught.labels, examples, taught.held_out, multi_label=taught.multi_label, source=CROSS_VALIDATION)
