@@ -16,9 +16,13 @@ def test_an_image_that_is_labelled_anew_takes_the_label_and_stays_in_its_part(da
     verbs.teach(store, draw(tmp_path / "many", 110), name="colours", backbone="tiny", options=Options(effort="quick"))
     before = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
     tested = next(example for example in before if example.split == "test" and example.labels == ("red",))
-    arguments = {"recognizer": "colours", "label": "crimson", "images": [tested.image]}
+    arguments = {"recognizer": "colours", "label": "green", "images": [tested.image]}
     result = errands.add(Settings(data_dir=data_dir), arguments, lambda _step, _share: None)
     after = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
     found = [example for example in after if example.image == tested.image]
-    assert [(example.labels, example.split) for example in found] == [(("crimson",), "test")]
+    assert [(example.labels, example.split) for example in found] == [(("green",), "test")]
     assert (result["version"], len(after)) == (2, len(before))
+    verbs.teach(store, draw(tmp_path / "more", 3, seed=7), name="colours", backbone="tiny", add=True, options=Options(effort="quick"))
+    newest = Dataset.from_lines(store.datasets.examples(store.datasets.resolve("colours")))
+    assert [example.labels for example in newest if example.image == tested.image] == [("green",)]
+    assert len(newest) == len(before) + 9

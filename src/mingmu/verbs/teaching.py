@@ -126,12 +126,12 @@ def _check_teachable(store: Store, name: str) -> None:
 
 
 def _taught_on(store: Store, name: str) -> Dataset:
-    """The dataset that the newest version of a name was taught on."""
+    """The dataset that the newest version of a name was taught on, with what was added to it since."""
     digest = store.records.lineage(store.resolve(name).digest).dataset
     versions = store.datasets.with_digest(digest) if digest else []
     if not versions:
         raise NotFound(f"the photos that {name} was taught on are no longer here; teach it anew, with all photos")
-    return Dataset.from_lines(store.datasets.examples(versions[-1]))
+    return Dataset.from_lines(store.datasets.examples(store.datasets.resolve(versions[-1].name)))
 
 
 def merged(before: Dataset, fresh: Dataset) -> Dataset:
