@@ -23,12 +23,13 @@ from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import extractor_of, grouped, groups_of, network_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Audited:
     """A dataset and what is wrong with it."""
 
     dataset: Dataset
     findings: tuple[Finding, ...]
+    held_out: NDArray[np.float32] | None  # [N, C]: what heads say about photos that they did not learn from; None: too few to tell
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def audit(store: Store, source: Path, *, backbone: str = "general", progress: Pr
     features = extract(network.artifact.manifest.pixels, images, lambda share: progress("looking at the photos", share)).values
     probabilities = _out_of_fold(found.dataset, extract, progress)
     findings = auditing.audit(found.dataset, store.blobs, features["features"], probabilities, progress)
-    return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))))
+    return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))), probabilities)
 
 
 def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "general", progress: Progress = silent) -> Cleaned:
@@ -69,10 +70,10 @@ def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "gene
     dataset = auditing.fix(audited.dataset, audited.findings)
     to_folder(dataset, store.blobs, folder)
     extract = extractor_of(store, network_of(store, backbone, progress))
-    before, after = (_out_of_fold(each, extract, progress) for each in (audited.dataset, dataset))
+    after = _out_of_fold(dataset, extract, progress)
     kept = {example.name for example in dataset}
     rows = [i for i, example in enumerate(audited.dataset) if example.name in kept]
-    return Cleaned(dataset, _accuracy(audited.dataset, before, rows), _accuracy(dataset, after, range(len(dataset))))
+    return Cleaned(dataset, _accuracy(audited.dataset, audited.held_out, rows), _accuracy(dataset, after, range(len(dataset))))
 
 
 def _accuracy(dataset: Dataset, scores: NDArray[np.float32] | None, rows: Sequence[int]) -> float | None:
