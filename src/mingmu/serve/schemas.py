@@ -13,7 +13,7 @@ from mingmu.serve import examples, teaching_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE
 from mingmu.serve.service import MAX_TIMEOUT_MS
-from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, NAME, REF, Described, Strict
+from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, REF, Described, Strict
 from mingmu.serve.shapes import model as _model
 from mingmu.serve.tensors import InferJson
 
@@ -211,17 +211,7 @@ HEADER_LENGTH = {
 IMAGES = {
     "required": True,
     "content": {
-        "image/*": BINARY,
-        "application/octet-stream": BINARY,
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
-                "required": ["image"],
-                "additionalProperties": False,
-                "description": "One or several files; the names of the fields do not matter.",
-            }
-        },
+        **IMAGE_BODIES,
         JSON: {"schema": {"$ref": REF + "ImagesJson"}, "example": {"images": [{"base64": PIXEL}], "top": 3}},
     },
 }  # fmt: skip

@@ -9,6 +9,19 @@ from pydantic import BaseModel, ConfigDict
 JSON = "application/json"
 REF = "#/components/schemas/"
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+IMAGE_BODIES: dict[str, Any] = {
+    "image/*": BINARY,
+    "application/octet-stream": BINARY,
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
+            "required": ["image"],
+            "additionalProperties": False,
+            "description": "One or several files; the names of the fields do not matter.",
+        }
+    },
+}  # fmt: skip
 NAME = {
     "name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general",
     "description": "`general` is its newest version, `general@3` version 3.",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from mingmu.serve.shapes import BINARY, IN_CALLS, JSON, NAME, Described, Strict, model
+from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, Described, Strict, model
 from mingmu.serve.teaching import MAX_LABEL, AliasJson, RollbackJson, TeachJson
 from mingmu.serve.uploads import MEDIA_TYPES
 
@@ -102,21 +102,7 @@ DATASET = {
     "description": "What to call the dataset; a name that is there gets a new version.", "example": "flowers",
 }  # fmt: skip
 ARCHIVE = {"required": True, "content": dict.fromkeys(MEDIA_TYPES, BINARY)}
-IMAGES = {
-    "required": True,
-    "content": {
-        "image/*": BINARY,
-        "application/octet-stream": BINARY,
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
-                "required": ["image"],
-                "additionalProperties": False,
-            }
-        },
-    },
-}  # fmt: skip
+IMAGES = {"required": True, "content": IMAGE_BODIES}
 REPORT = {JSON: {"schema": {"type": "object"}}, "text/html": {"schema": {"type": "string"}}}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 FOUND = (400, 404, 500, 503)
