@@ -41,6 +41,15 @@ def test_what_was_tried_is_written_down_and_fits_in_json(tmp_path: Path) -> None
     assert taught.record["heads_tried"]
 
 
+def test_views_are_compared_on_enough_photos_of_every_label(tmp_path: Path) -> None:
+    blobs, labels = Memory(), 30
+    many = [replace(example, labels=(f"{i % labels}",)) for i, example in enumerate(colours(blobs, 100))]
+    taught = learn(tmp_path, Dataset.of(many), blobs)
+    trials = taught.record["views_tried"]
+    assert isinstance(trials, list) and isinstance(trials[0], dict)
+    assert trials[0]["photos"] == 5 * labels
+
+
 def test_photos_of_the_test_part_are_never_learned_from(tmp_path: Path) -> None:
     blobs = Memory()
     dataset = Dataset.of(replace(example, split="test" if i % 2 else "train") for i, example in enumerate(colours(blobs, 10)))

@@ -25,8 +25,9 @@ from mingmu.teach.truth import Floats, Ints, Truth, is_several, rarest
 Effort = Literal["quick", "normal", "thorough"]
 Progress = Callable[[str, float], None]
 
-PILOT_SHARE: dict[Effort, float] = {"quick": 0.0, "normal": 0.1, "thorough": 0.4}  # of the photos that every view is tried on
+PILOT_SHARE: dict[Effort, float] = {"quick": 0.0, "normal": 0.05, "thorough": 0.4}  # of the photos that every view is tried on
 PILOT_LEAST = 100  # photos
+PILOT_PER_CLASS = 5  # photos: with many labels, fewer leave every difference in the noise
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Options:
     """How to teach."""
 
     effort: Effort = "normal"
-    """quick: the backbone's own view; normal: views compared on a tenth of the photos; thorough: on four tenths."""
+    """quick: the backbone's own view; normal: views compared on some photos of each label; thorough: on four tenths of all."""
     view: PixelSpec | None = None
     """Look at the photos this way, and compare no others."""
     head: tuple[tuple[str, ...], Kind] | None = None
@@ -136,9 +137,10 @@ def _view(
     share = PILOT_SHARE[options.effort]
     if options.view is not None or share == 0 or own.fit != "crop":
         return options.view or own, ()
-    size = max(PILOT_LEAST, round(share * len(examples)))
+    labels = _labels(examples)
+    size = max(PILOT_LEAST, PILOT_PER_CLASS * len(labels), round(share * len(examples)))
     images = [example.image for example in examples]
-    classes = rarest(_classes(examples, _labels(examples), several))
+    classes = rarest(_classes(examples, labels, several))
     sample = [examples[i] for i in stratified_sample(classes, images, min(size, len(examples)))]
 
     def pilot(view: PixelSpec) -> Examples | None:  # None: nothing can be held out
