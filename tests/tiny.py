@@ -53,9 +53,9 @@ def model(
     return bytes(built.SerializeToString(deterministic=True))
 
 
-def seal_backbone(folder: Path) -> Artifact:
+def seal_backbone(folder: Path, pixels: PixelSpec = PIXELS) -> Artifact:
     """A sealed backbone in `folder`."""
-    manifest = Manifest(kind="backbone", name="tiny-backbone", task="embed", pixels=PIXELS, origin=ORIGIN)
+    manifest = Manifest(kind="backbone", name="tiny-backbone", task="embed", pixels=pixels, origin=ORIGIN)
     return seal_network(folder, manifest, backbone_graph())
 
 

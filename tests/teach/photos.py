@@ -9,7 +9,7 @@ import numpy as np
 
 from mingmu.core.errors import NotFound
 from mingmu.core.network import Network
-from mingmu.core.pixels import encode_png
+from mingmu.core.pixels import PixelSpec, encode_png
 from mingmu.data.dataset import Dataset, Example
 from mingmu.teach.cache import FeatureCache
 from mingmu.teach.features import Extractor
@@ -46,6 +46,6 @@ def colours(blobs: Memory, per_class: int, *, seed: int = 0) -> Dataset:
     return Dataset.of(examples)
 
 
-def extractor(folder: Path, blobs: Memory) -> Extractor:
-    network = Network.open(tiny.seal_backbone(folder / "backbone"))
+def extractor(folder: Path, blobs: Memory, pixels: PixelSpec = tiny.PIXELS) -> Extractor:
+    network = Network.open(tiny.seal_backbone(folder / "backbone", pixels))
     return Extractor(network, blobs, ("features",), FeatureCache(folder / "cache"), threads=2)

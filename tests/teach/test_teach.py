@@ -43,9 +43,9 @@ def test_what_was_tried_is_written_down_and_fits_in_json(tmp_path: Path) -> None
 
 def test_views_are_compared_on_enough_photos_of_every_label(tmp_path: Path) -> None:
     blobs, labels = Memory(), 30
-    many = [replace(example, labels=(f"{i % labels}",)) for i, example in enumerate(colours(blobs, 100))]
-    taught = learn(tmp_path, Dataset.of(many), blobs)
-    trials = taught.record["views_tried"]
+    many = Dataset.of(replace(example, labels=(f"{i % labels}",)) for i, example in enumerate(colours(blobs, 100)))
+    extract = extractor(tmp_path, blobs, PixelSpec(size=(32, 32), fit="crop"))
+    trials = teach(many, extract, options=Options(forms=("discriminant",))).record["views_tried"]
     assert isinstance(trials, list) and isinstance(trials[0], dict)
     assert trials[0]["photos"] == 5 * labels
 
