@@ -2,16 +2,15 @@
 
 On ../shared/data/sign-digits, photos of hands before a wall; where that is absent, on scikit-learn's digits, said loudly.
 Planted, in disjoint images: 5 % of labels flipped; 3 % near duplicates, a third each recompressed, resized, cut by 5 %;
-and 1 % each exact copies, blurred, darkened, washed out, cut short on disk, and photos of something else. A fifth of all
-is the test part of a given split, copies fall on either side. Precision counts as wrong whatever else is found, also what
-the dataset had before; only on images spoiled in one way findings of another kind do not count. Out-of-fold
-probabilities come from plain logistic regression on the features of `general`.
+and 1 % each cut by 10 % and by 20 %, mirrored, turned by a quarter or a half, exact copies, blurred, darkened, washed
+out, cut short on disk, and photos of something else. A fifth of all is the test part of a given split, copies fall on
+either side. Precision counts as wrong whatever else is found, also what the dataset had before; only on images spoiled
+in one way findings of another kind do not count. All of it lies in a folder, and is read and audited as by `mingmu audit`.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import time
 from collections import defaultdict
@@ -24,54 +23,44 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mingmu.core.pixels import PixelSpec
-from mingmu.data.audit import audit, fix
+from mingmu import verbs
+from mingmu.data.audit import examine, fix
 from mingmu.data.audit_page import audit_page
-from mingmu.data.dataset import Dataset, Example
-from mingmu.data.duplicates import groups_of
+from mingmu.data.copies import MIN_COSINE
 from mingmu.data.finding import Finding
-from mingmu.data.looks import look
-from mingmu.data.splits import folds
+from mingmu.data.neighbours import neighbours
+from mingmu.registry.store import Store
 from mingmu.settings import Settings
-from mingmu.verbs.recognizing import open_recognizer
+from mingmu.verbs.auditing import Audited
+from mingmu.verbs.recognizing import silent
+from mingmu.verbs.teaching import extractor_of, network_of
 
 PHOTOS = Path(__file__).resolve().parents[1] / "../shared/data/sign-digits"
 LARGEST = 512  # a few photos have 9 megapixels: planted versions of them are made from this
 Features = NDArray[np.float32]
 
 
-class Memory:
-    """Blobs in memory."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, bytes] = {}
-
-    def put(self, data: bytes) -> str:
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.held[sha256] = data
-        return sha256
-
-    def get(self, sha256: str) -> bytes:
-        return self.held[sha256]
-
-
 @dataclass
 class Planted:
-    """A dataset, and what is wrong with it: names, or pairs of names, by kind."""
+    """A folder of photos, and what is wrong with it: names, or pairs of names, by kind."""
 
-    blobs: Memory = field(default_factory=Memory)
-    examples: list[Example] = field(default_factory=list)
+    folder: Path
     truth: dict[str, set[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(set))
     true_labels: dict[str, str] = field(default_factory=dict)
+    copies: dict[tuple[str, ...], str] = field(default_factory=dict)  # how a pair was made
 
-    def add(self, data: bytes, label: str, name: str, split: str, given: str | None = None) -> None:
-        self.examples.append(Example(self.blobs.put(data), (given or label,), name, "test" if split == "test" else "train"))
-        self.true_labels[name] = label
+    def add(self, data: bytes, label: str, name: str, split: str, given: str | None = None) -> str:
+        """Write a photo, and give the name that it has in the dataset."""
+        where = f"{split}/{given or label}/{name}"
+        (self.folder / where).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / where).write_bytes(data)
+        self.true_labels[where] = label
+        return where
 
 
 def main() -> None:
@@ -83,28 +72,28 @@ def main() -> None:
     images = sources()
     rng = np.random.default_rng(options.seed)
     chosen = rng.permutation(len(images))[: 600 if options.quick else None]
-    planted = plant([images[at] for at in chosen], rng)
-    dataset = Dataset.of(planted.examples)
-    features = features_of(dataset, planted.blobs)
-    start = time.perf_counter()
-    groups = groups_of(dataset, look(dataset, planted.blobs).thumbs)
-    print(f"{len(dataset)} images; groups that must not be parted: {len(np.unique(groups))}, in {time.perf_counter() - start:.1f} s")
-    probabilities = out_of_fold(dataset, features, groups)
-    start = time.perf_counter()
-    findings = audit(dataset, planted.blobs, features, probabilities)
-    print(f"audit: {len(findings)} findings in {time.perf_counter() - start:.1f} s, features and probabilities not counted\n")
-    report(findings, planted)
-    if options.html:
-        options.html.write_text(audit_page(dataset, planted.blobs, findings, "planted errors"), encoding="utf-8")
-    compare_label_errors(dataset, probabilities, planted)
-    what_it_buys(dataset, findings, features, planted)
+    with TemporaryDirectory() as scratch:
+        store = Store(Path(scratch, "store"))
+        verbs.open_recognizer(Settings(data_dir=store.data_dir), "general")
+        planted = plant([images[at] for at in chosen], Path(scratch, "photos"), rng)
+        start = time.perf_counter()
+        audited = verbs.audit(store, planted.folder)
+        print(
+            f"{len(audited.dataset)} images; {len(audited.findings)} findings, in {time.perf_counter() - start:.1f} s from start to end\n"
+        )
+        report(list(audited.findings), planted)
+        report_copies(store, audited, planted)
+        if options.html:
+            options.html.write_text(audit_page(audited.dataset, store.blobs, audited.findings, "planted errors"), encoding="utf-8")
+        compare_label_errors(audited, planted)
+        what_it_buys(store, audited, planted)
 
 
 def sources() -> list[tuple[str, bytes, str]]:
     """Name, file and label of each image."""
     if PHOTOS.is_dir():
         return [
-            (f"{path.parent.name}/{path.name}", path.read_bytes(), path.parent.name)
+            (f"{path.parent.name}-{path.name}", path.read_bytes(), path.parent.name)
             for path in sorted(PHOTOS.glob("*/*"))
             if path.suffix.lower() == ".jpg"
         ]
@@ -114,31 +103,29 @@ def sources() -> list[tuple[str, bytes, str]]:
     digits = load_digits()
     pictures = (Image.fromarray((image * 15.9).astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC) for image in digits.images)
     return [
-        (f"{label}/{at}.png", encoded(picture, "PNG"), str(label))
+        (f"{label}-{at}.png", encoded(picture, "PNG"), str(label))
         for at, (picture, label) in enumerate(zip(pictures, digits.target, strict=True))
     ]
 
 
-def plant(images: list[tuple[str, bytes, str]], rng: np.random.Generator) -> Planted:
-    planted = Planted()
+def plant(images: list[tuple[str, bytes, str]], folder: Path, rng: np.random.Generator) -> Planted:
+    planted = Planted(folder)
     labels = sorted({label for _, _, label in images})
-    part = shares(
-        len(images), rng, flip=0.05, recompressed=0.01, resized=0.01, cut=0.01, copy=0.01, blur=0.01, dark=0.01, bright=0.01, short=0.01
-    )
+    part = shares(len(images), rng, flip=0.05, **dict.fromkeys((*COPIES, *SPOILED), 0.01))
     for at, (name, data, label) in enumerate(images):
         what, split = part[at], "test" if rng.random() < 0.2 else "train"
         if what == "flip":
-            planted.add(data, label, name, split, given=str(rng.choice([other for other in labels if other != label])))
-            planted.truth["label-error"].add((name,))
+            where = planted.add(data, label, name, split, given=str(rng.choice([other for other in labels if other != label])))
+            planted.truth["label-error"].add((where,))
             continue
+        where = planted.add(SPOILED[what](data) if what in SPOILED else data, label, name, split)
         if what in SPOILED:
-            data = SPOILED[what](data)
-            planted.truth[KIND[what]].add((name,))
-        planted.add(data, label, name, split)
+            planted.truth[KIND[what]].add((where,))
         if what in COPIES:
-            other, side = f"{name}-{what}", "test" if rng.random() < 0.2 else "train"
-            planted.add(COPIES[what](data, rng), label, other, side)
-            pair = tuple(sorted((name, other)))
+            side = "test" if rng.random() < 0.2 else "train"
+            other = planted.add(COPIES[what](data, rng), label, f"{what}-{name}", side)
+            pair = tuple(sorted((where, other)))
+            planted.copies[pair] = what
             planted.truth["duplicate" if what == "copy" else "near-duplicate"].add(pair)
             if side != split:
                 planted.truth["split-leak"].add(pair)
@@ -154,12 +141,17 @@ def plant_strangers(planted: Planted, labels: list[str], count: int, rng: np.ran
         for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
         if (folder / name).exists()
     ]
-    for at in range(count):
-        photo, side = photos[at % len(photos)], 200
-        x, y = int(rng.integers(0, photo.width - side)), int(rng.integers(0, photo.height - side))
-        piece = photo.crop((x, y, x + side, y + side)).resize((100, 100), Image.Resampling.LANCZOS)
-        planted.add(encoded(piece), str(rng.choice(labels)), f"stranger-{at}.jpg", "train")
-        planted.truth["outlier"].add((f"stranger-{at}.jpg",))
+    side = 150
+    tiles = [  # side by side: two that overlap would be copies
+        photo.crop((x, y, x + side, y + side))
+        for photo in photos
+        for x in range(0, photo.width - side + 1, side)
+        for y in range(0, photo.height - side + 1, side)
+    ]
+    for at, tile in enumerate(rng.permutation(len(tiles))[:count]):
+        piece = tiles[tile].resize((100, 100), Image.Resampling.LANCZOS)
+        where = planted.add(encoded(piece), str(rng.choice(labels)), f"stranger-{at}.jpg", "train")
+        planted.truth["outlier"].add((where,))
 
 
 def shares(count: int, rng: np.random.Generator, **wanted: float) -> list[str]:
@@ -184,12 +176,16 @@ def resized(data: bytes, rng: np.random.Generator) -> bytes:
     return encoded(image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.BICUBIC))
 
 
-def cut(data: bytes, rng: np.random.Generator) -> bytes:
-    """Without 5 % of the width and of the height, at a random place."""
-    image = opened(data)
-    across, down = max(1, round(image.width * 0.05)), max(1, round(image.height * 0.05))
-    x, y = int(rng.integers(0, across + 1)), int(rng.integers(0, down + 1))
-    return encoded(image.crop((x, y, x + image.width - across, y + image.height - down)))
+def cut(share: float) -> Callable[[bytes, np.random.Generator], bytes]:
+    """Without a share of the width and of the height, at a random place."""
+
+    def made(data: bytes, rng: np.random.Generator) -> bytes:
+        image = opened(data)
+        across, down = max(1, round(image.width * share)), max(1, round(image.height * share))
+        x, y = int(rng.integers(0, across + 1)), int(rng.integers(0, down + 1))
+        return encoded(image.crop((x, y, x + image.width - across, y + image.height - down)))
+
+    return made
 
 
 def blurred(data: bytes) -> bytes:
@@ -201,7 +197,11 @@ COPIES: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
     "copy": lambda data, _: data,
     "recompressed": lambda data, rng: encoded(opened(data), quality=int(rng.integers(30, 70))),
     "resized": resized,
-    "cut": cut,
+    "cut by 5 %": cut(0.05),
+    "cut by 10 %": cut(0.1),
+    "cut by 20 %": cut(0.2),
+    "mirrored": lambda data, _: encoded(ImageOps.mirror(opened(data))),
+    "turned": lambda data, rng: encoded(opened(data).rotate(90 * int(rng.integers(1, 4)), expand=True)),
 }
 SPOILED: dict[str, Callable[[bytes], bytes]] = {
     "blur": blurred,
@@ -211,37 +211,6 @@ SPOILED: dict[str, Callable[[bytes], bytes]] = {
 }
 STRANGE = frozenset(("blurry", "dark", "bright", "outlier", "unreadable", "label-error"))
 KIND = {"blur": "blurry", "dark": "dark", "bright": "bright", "short": "unreadable"}
-
-
-def features_of(dataset: Dataset, blobs: Memory) -> Features:
-    """The pooled features of three depths of `general`; zeros for what cannot be decoded."""
-    from mingmu.core.errors import BadImage
-
-    with TemporaryDirectory() as scratch:
-        network = open_recognizer(Settings(data_dir=Path(scratch)), "general").recognizer.network
-    spec: PixelSpec = network.artifact.manifest.pixels
-    blank = np.zeros((spec.size[1], spec.size[0], 3), np.uint8)
-    names = ("features", "features_2", "features_3")
-    rows = []
-    for start in range(0, len(dataset), 32):
-        frames = []
-        for example in dataset.examples[start : start + 32]:
-            try:
-                frames.append(spec.frame(blobs.get(example.image)).pixels)
-            except BadImage:
-                frames.append(blank)
-        outputs = network.runtime(np.stack(frames), names)
-        rows.append(np.concatenate([outputs[name] for name in names], axis=1))
-    return np.concatenate(rows)
-
-
-def out_of_fold(dataset: Dataset, features: Features, groups: NDArray[np.int64]) -> Features:
-    labels = [example.labels for example in dataset]
-    given = np.array([dataset.labels.index(label) for (label,) in labels])
-    probabilities = np.zeros((len(dataset), len(dataset.labels)), np.float32)
-    for train, test in folds(labels, groups, 5):
-        probabilities[test] = classifier().fit(features[train], given[train]).predict_proba(features[test])
-    return probabilities
 
 
 def classifier() -> Pipeline:
@@ -266,8 +235,42 @@ def report(findings: list[Finding], planted: Planted) -> None:
             print(f"{kind:16} {len(truth):8} {len(found[kind]):6} {precision:10.3f} {recall:7.3f}")
         else:
             print(f"{kind:16} {'none':>8} {len(found[kind]):6}")
-    copies = {pair for pair in planted.truth["near-duplicate"] if pair not in found["near-duplicate"]}
-    print(f"near duplicates missed: {', '.join(sorted(pair[1] for pair in copies)) or 'none'}")
+
+
+def report_copies(store: Store, audited: Audited, planted: Planted) -> None:
+    """Which planted copies each evidence finds; what the cosine of the embedding alone would do."""
+    features = features_of(store, audited)
+    names = [example.name for example in audited.dataset]
+    place = {name: at for at, name in enumerate(names)}
+    found = {
+        way: {tuple(sorted((names[a], names[b]))) for a, b in examine(audited.dataset, store.blobs, values).copies.pairs}
+        for way, values in (("hash", None), ("both", features))
+    }
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    print(f"\n{'copies':14} {'planted':>8} {'by hash':>8} {'and embedding':>14}   lowest cosine")
+    for what in COPIES:
+        pairs = {pair for pair, made in planted.copies.items() if made == what}
+        lowest = min(float(unit[place[a]] @ unit[place[b]]) for a, b in pairs)
+        print(f"{what:14} {len(pairs):8} {len(found['hash'] & pairs):8} {len(found['both'] & pairs):14}   {lowest:.3f}")
+    others = {way: len(pairs - planted.copies.keys()) for way, pairs in found.items()}
+    print(f"{'other pairs':14} {'':8} {others['hash']:8} {others['both']:14}")
+    near = neighbours(features)
+    different = [
+        float(cosine)
+        for row, (columns, cosines) in enumerate(zip(near.places, near.cosines, strict=True))
+        for column, cosine in zip(columns, cosines, strict=True)
+        if tuple(sorted((names[row], names[column]))) not in planted.copies
+    ]
+    print(
+        f"cosine of different photos: up to {max(different):.3f}; {np.mean(np.array(different) >= MIN_COSINE):.0%} of neighbours", end=" "
+    )
+    print(f"have {MIN_COSINE} and more, so that it proposes and does not decide")
+
+
+def features_of(store: Store, audited: Audited) -> Features:
+    network = network_of(store, "general", silent)
+    images = [example.image for example in audited.dataset]
+    return extractor_of(store, network)(network.artifact.manifest.pixels, images).values["features"]
 
 
 def rates(found: set[tuple[str, ...]], truth: set[tuple[str, ...]]) -> tuple[float, float]:
@@ -275,34 +278,36 @@ def rates(found: set[tuple[str, ...]], truth: set[tuple[str, ...]]) -> tuple[flo
     return right / max(1, len(found)), right / max(1, len(truth))
 
 
-def compare_label_errors(dataset: Dataset, probabilities: Features, planted: Planted) -> None:
+def compare_label_errors(audited: Audited, planted: Planted) -> None:
     """cleanlab's filters on the same probabilities, where it is installed."""
     try:
         from cleanlab.filter import find_label_issues  # type: ignore[import-not-found]
     except ImportError:
         print("\ncleanlab is not installed: no comparison (pip install cleanlab)")
         return
+    dataset = audited.dataset
     given = np.array([dataset.labels.index(example.labels[0]) for example in dataset])
-    readable = probabilities.sum(axis=1) > 0
     print("\nlabel errors, cleanlab on the same probabilities:")
     for rule in ("prune_by_noise_rate", "both", "confident_learning", "low_self_confidence", "low_normalized_margin"):
-        marked = find_label_issues(given[readable], probabilities[readable], filter_by=rule, n_jobs=1)
-        found: set[tuple[str, ...]] = {(dataset.examples[at].name,) for at in np.flatnonzero(readable)[marked]}
+        marked = find_label_issues(given, audited.held_out, filter_by=rule, n_jobs=1)
+        found: set[tuple[str, ...]] = {(dataset.examples[at].name,) for at in np.flatnonzero(marked)}
         precision, recall = rates(found, planted.truth["label-error"])
         print(f"  {rule:24} {len(found):6} {precision:10.3f} {recall:7.3f}")
 
 
-def what_it_buys(dataset: Dataset, findings: list[Finding], features: Features, planted: Planted) -> None:
-    """Accuracy on the test part with its true labels, taught before and after cleaning."""
+def what_it_buys(store: Store, audited: Audited, planted: Planted) -> None:
+    """What `--fix` says, and the accuracy on the test part with its true labels, taught before and after cleaning."""
+    dataset, features = audited.dataset, features_of(store, audited)
+    print(f"\n--fix says: {verbs.clean(store, audited, planted.folder.with_name('clean')).verdict}")
     place = {example.name: at for at, example in enumerate(dataset)}
-    cleaned = fix(dataset, findings)
-    tested = [place[e.name] for e in cleaned if e.split == "test"]
+    cleaned = fix(dataset, audited.findings)
+    tested = [place[example.name] for example in cleaned if example.split == "test"]
     truth = [planted.true_labels[dataset.examples[at].name] for at in tested]
-    print(f"\ncleaned: {len(dataset)} -> {len(cleaned)} images")
     for name, part in (("before", dataset), ("after", cleaned)):
-        train = [place[e.name] for e in part if e.split == "train"]
+        train = [place[example.name] for example in part if example.split == "train"]
         taught = classifier().fit(features[train], [dataset.examples[at].labels[0] for at in train])
-        print(f"  accuracy on {len(tested)} test images, taught {name}: {np.mean(taught.predict(features[tested]) == truth):.3f}")
+        right = np.mean(taught.predict(features[tested]) == truth)
+        print(f"  accuracy on the true labels of {len(tested)} test images, taught {name}: {right:.3f}")
 
 
 if __name__ == "__main__":

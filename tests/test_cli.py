@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mingmu.cli import main
+from mingmu.core.network import Network
 from mingmu.registry.store import Store
 from tests import tiny
 from tests.registry.variants import another
@@ -265,6 +266,25 @@ def test_labels_that_do_not_fit_are_one_line_on_stderr(run: Run, model: Path, la
     done = run("import", model, "--name", "colours", "--labels", model.with_suffix(".txt"), "--size", "8")
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert said in done.err
+
+
+def test_labels_are_cleaned_where_they_come_in_and_written_out_where_they_are_shown(
+    run: Run, data_dir: Path, model: Path, photos: Path
+) -> None:
+    model.with_suffix(".txt").write_text("r\x1b[31med\n\tgreen\x85\nblue\u202e\n")
+    run("import", model, "--name", "colours", "--labels", model.with_suffix(".txt"), "--size", "8")
+    assert run("show", "colours", "--json").json["manifest"]["labels"] == ["r[31med", "green", "blue"]
+    store = Store(data_dir)
+    backbone = store.artifact(store.resolve("tiny").digest).manifest.head
+    assert backbone is not None
+    network = Network.open(store.artifact(backbone.backbone))
+    store.publish("odd", store.add(lambda folder: tiny.seal_tiny(folder, network, labels=("r\ne\x1b[2Jd", "green", "blue"))).digest)
+    (photos / "a\nb\tred.png").write_bytes((photos / "red.png").read_bytes())
+    done = run("recognize", photos / "a\nb\tred.png", "--recognizer", "odd", "--top", "1")
+    source, label, _ = done.out.splitlines()[0].split("\t")
+    assert (source, label) == (f"{photos}/a\\nb\\tred.png", r"r\ne\x1b[2Jd")
+    assert r"3: r\ne\x1b[2Jd, green, blue" in run("show", "odd").out
+    assert r"a\nb" in run("recognize", photos / "a\nb", "--recognizer", "odd").err
 
 
 def test_labels_may_begin_with_a_byte_order_mark(run: Run, model: Path) -> None:

@@ -113,6 +113,18 @@ class Asker:
 
         return asyncio.run(ask())
 
+    def all(self, url: str, method: str, *arguments: Any) -> list[Any]:
+        """Everything that a listing gives."""
+        if not self.awaits:
+            with Client(url) as client:
+                return [*getattr(client, method)(*arguments)]
+
+        async def collect() -> list[Any]:
+            async with AsyncClient(url) as client:
+                return [each async for each in getattr(client, method)(*arguments)]
+
+        return asyncio.run(collect())
+
 
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def ask(request: pytest.FixtureRequest) -> Asker:
@@ -283,10 +295,27 @@ def test_a_name_cannot_leave_its_place_in_the_url(ask: Asker, service: Service) 
     assert service.only[0] == "/v1/recognizers/..%2F..%2Fsecrets%3Fx%3D/recognize?top=5"
 
 
-def test_recognizers_are_listed(ask: Asker, service: Service) -> None:
-    row = {"name": "general", "version": 1, "digest": "d", "created": "2026-01-01T00:00:00+00:00", "new": 1}
-    service.responses = [(200, {}, json.dumps({"recognizers": [row]}).encode())]
-    assert ask(service.url, "recognizers") == [Listed("general", 1, "d", "2026-01-01T00:00:00+00:00")]
+def page(what: str, rows: list[dict[str, Any]], following: str | None = None) -> tuple[int, dict[str, str], bytes]:
+    return 200, {}, json.dumps({what: rows, "next": following}).encode()
+
+
+def test_listings_are_gone_through_page_by_page(ask: Asker, service: Service) -> None:
+    row = {"version": 1, "digest": "d", "created": "2026-01-01T00:00:00+00:00", "new": 1}
+    first = [row | {"name": "a"}, row | {"name": "b"}]
+    service.responses = [page("recognizers", first, "b"), page("recognizers", [row | {"name": "c"}])]
+    listed = [Listed(name, 1, "d", "2026-01-01T00:00:00+00:00") for name in "abc"]
+    assert ask.all(service.url, "recognizers") == listed
+    assert [path for path, _, _ in service.requests] == ["/v1/recognizers", "/v1/recognizers?after=b"]
+    service.responses = [page("versions", first), page("datasets", first)]
+    assert ask.all(service.url, "versions", "flowers") == ask.all(service.url, "datasets") == listed[:2]
+    assert [path for path, _, _ in service.requests[2:]] == ["/v1/recognizers/flowers/versions", "/v1/datasets"]
+
+
+def test_a_page_that_nobody_comes_to_is_not_asked_for(service: Service) -> None:
+    service.responses = [page("jobs", [job(), job()], "7")]
+    with Client(service.url) as client:
+        assert next(client.jobs()).id == 7
+    assert len(service.requests) == 1
 
 
 def test_ready_is_a_plain_yes_or_no(ask: Asker, service: Service) -> None:
@@ -317,7 +346,8 @@ def told(*events: tuple[int | None, str, dict[str, Any]]) -> tuple[int, dict[str
     return 200, {"Content-Type": "text/event-stream"}, (": still here\n\n" + "".join(blocks)).encode()
 
 
-DONE = {"recognizer": "flowers", "version": 1, "digest": "d" * 64, "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}}
+READ = {"dataset": "flowers", "version": 3}
+DONE = {"recognizer": "flowers", "version": 4, "digest": "d" * 64, "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95}}
 
 
 def test_teaching_sends_a_folder_follows_its_jobs_and_gives_what_came_of_them(ask: Asker, service: Service, tmp_path: Path) -> None:
@@ -327,20 +357,43 @@ def test_teaching_sends_a_folder_follows_its_jobs_and_gives_what_came_of_them(as
         (tmp_path / name).write_bytes(data)
     (tmp_path / "link").symlink_to("rose")
     half = told((1, "queued", {}), (5, "progress", {"step": "reading", "share": 0.5}))
-    service.responses = [problem(503, "overloaded"), accepted(), half, told((None, "end", job("done")))]
+    service.responses = [problem(503, "overloaded"), accepted(), half, told((None, "end", job("done", result=READ)))]
     service.responses += [accepted(), told((None, "end", job("done", result=DONE)))]
     steps: list[tuple[str, float]] = []
     taught = ask(service.url, "teach", tmp_path, name="flowers", effort="quick", progress=lambda *said: steps.append(said))
-    assert (taught.recognizer, taught.version, taught.accuracy, taught.interval) == ("flowers", 1, 0.9, (0.8, 0.95))
+    assert (taught.reference, taught.accuracy, taught.interval) == ("flowers@4", 0.9, (0.8, 0.95))
     upload = service.requests[1]
     assert upload[0] == "/v1/datasets?name=flowers"
     with zipfile.ZipFile(io.BytesIO(upload[2])) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == photos
     assert service.requests[0][2] == upload[2]  # what was refused is sent again
     assert service.requests[3][1]["Last-Event-ID"] == "5"  # and what broke off goes on
-    assert json.loads(service.requests[4][2]) == {"dataset": "flowers", "backbone": "general", "effort": "quick"}
+    assert json.loads(service.requests[4][2]) == {"dataset": "flowers@3", "effort": "quick"}
     assert ("reading", 0.5) in steps
     assert max(share for _, share in steps) == 1.0
+
+
+def test_a_teaching_is_asked_for_as_on_the_command_line(ask: Asker, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "photo.zip").write_bytes(b"photos")
+    ended = [told((None, "end", job("done", result=result))) for result in (READ, READ | {"dataset": "flowers-test", "version": 2}, DONE)]
+    service.responses = [response for end in ended for response in (accepted(), end)]
+    asked: dict[str, Any] = {"backbone": "tiny", "head": "svm", "seed": 3, "add": True}
+    ask(service.url, "teach", tmp_path / "photo.zip", name="flowers", test=tmp_path / "photo.zip", **asked)
+    assert [path for path, _, _ in service.requests[::2]] == [
+        "/v1/datasets?name=flowers",
+        "/v1/datasets?name=flowers-test",
+        "/v1/recognizers/flowers/teach",
+    ]
+    assert json.loads(service.requests[4][2]) == {"dataset": "flowers@3", "test": "flowers-test@2"} | asked
+
+
+@pytest.mark.parametrize("wrong", [{"head": "forest"}, {"seed": -1}, {"epochs": 3}])
+def test_what_cannot_be_asked_of_a_teaching_is_refused_before_anything_is_sent(
+    ask: Asker, service: Service, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(BadRequest, match=next(iter(wrong))):
+        ask(service.url, "teach", tmp_path, name="flowers", **wrong)
+    assert service.requests == []
 
 
 @pytest.mark.parametrize(
@@ -367,12 +420,15 @@ def test_a_job_that_is_not_there_is_not_waited_for(ask: Asker, service: Service)
 
 
 def test_jobs_reports_and_examples_have_calls_of_their_own(ask: Asker, service: Service) -> None:
-    service.responses = [(200, {}, json.dumps({"jobs": [job()]}).encode()), (200, {}, json.dumps(job("cancelled")).encode())]
+    measured = {"kind": "evaluation", "dataset": "e" * 64, "names": ["flowers@3"], "created": "2026-01-01T00:00:00+00:00"}
+    service.responses = [page("jobs", [job()]), (200, {}, json.dumps(job("cancelled")).encode()), page("reports", [measured])]
     service.responses += [(200, {}, b'{"accuracy": 1}'), accepted()]
-    assert [each.id for each in ask(service.url, "jobs")] == [7]
+    assert [each.id for each in ask.all(service.url, "jobs")] == [7]
     assert ask(service.url, "cancel", 7).state == "cancelled"
-    assert ask(service.url, "report", "flowers@2") == {"accuracy": 1}
+    (found,) = ask.all(service.url, "reports", "flowers@2")
+    assert (found.kind, found.names) == ("evaluation", ("flowers@3",))
+    assert ask(service.url, "report", "flowers@2", found.dataset) == {"accuracy": 1}
     assert ask(service.url, "add_example", "flowers", b"a photo", "pear", teach=True).id == 7
-    paths = ["/v1/jobs", "/v1/jobs/7", "/v1/recognizers/flowers@2/report", "/v1/recognizers/flowers/examples?label=pear&teach=true"]
-    assert [path for path, _, _ in service.requests] == paths
-    assert service.requests[3][2] == b"a photo"
+    paths = ["/v1/jobs", "/v1/jobs/7", "/v1/recognizers/flowers@2/reports", f"/v1/recognizers/flowers@2/report?dataset={'e' * 64}"]
+    assert [path for path, _, _ in service.requests] == [*paths, "/v1/recognizers/flowers/examples?label=pear&teach=true"]
+    assert service.requests[-1][2] == b"a photo"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mingmu.cli import main
 from mingmu.core.answers import Labels
 from mingmu.core.errors import BadRequest, Conflict, NoCoverage, NotFound
 from mingmu.core.pixels import encode_png
+from mingmu.core.teaching import TeachOptions
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate import words
 from mingmu.registry.library import Library
@@ -146,6 +148,14 @@ def test_a_given_val_part_is_the_test_part_where_there_is_no_other(store: Store,
     taught = verbs.teach(store, tmp_path / "parted", name="colours", backbone="tiny", options=QUICK)
     assert taught.report.measures.examples == 15
     assert store.artifact(taught.version.digest).manifest.made_by["photos"] == 30
+
+
+def test_labels_that_have_photos_in_the_test_part_only_are_named(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "parted"
+    draw(folder / "train", 3, colours={"red": (200, 40, 40), "green": (40, 200, 40)})
+    draw(folder / "test", 2, seed=1)
+    with pytest.raises(BadRequest, match="all photos of blue are in the test part"):
+        verbs.teach(store, folder, name="colours", options=QUICK)
 
 
 def test_the_same_photo_under_two_labels_keeps_both_in_the_figures(store: Store, photos: Path) -> None:
@@ -282,3 +292,68 @@ def test_one_photo_a_class_is_taught_and_its_report_does_not_pretend(store: Stor
     assert say(store, "colours", red_png).labels[0].label == "red"
     assert taught.report.measures.source == "the very photos it was taught on"
     assert not Library(store).open(taught.version.digest).covers
+
+
+def teach_stored(store: Store, dataset: str, name: str, **more: Any) -> verbs.Teaching:
+    return verbs.teach_dataset(store, dataset, name=name, backbone="tiny", options=QUICK, **more)
+
+
+def test_a_dataset_that_teaches_keeps_its_name_and_lineage_leads_to_it(store: Store, photos: Path) -> None:
+    verbs.read_dataset(store, photos, name="paints")
+    taught = teach_stored(store, "paints", "colours")
+    assert store.datasets.names() == ["paints"]
+    assert taught.dataset == store.datasets.resolve("paints@1")
+    assert store.records.lineage(taught.version.digest).dataset == taught.dataset.digest
+    assert store.artifact(taught.version.digest).manifest.made_by["dataset"] == taught.dataset.digest
+
+
+def test_a_dataset_that_is_given_a_test_part_gets_a_version_of_its_own_once(store: Store, tmp_path: Path) -> None:
+    verbs.read_dataset(store, draw(tmp_path / "many", 110), name="paints")
+    verbs.read_dataset(store, draw(tmp_path / "few", 3, seed=8), name="paints")
+    taught = teach_stored(store, "paints@1", "colours")
+    asked, meanwhile, parted, newest = store.datasets.versions("paints")
+    assert (taught.dataset, parted.parent) == (parted, asked.digest)
+    assert newest.digest == meanwhile.digest  # the bare name means what it meant
+    assert store.records.lineage(taught.version.digest).dataset == parted.digest
+    assert teach_stored(store, "paints@1", "colours").version == taught.version
+    assert teach_stored(store, f"paints@{parted.version}", "again").dataset == parted
+    assert len(store.datasets.versions("paints")) == 4
+    assert store.datasets.names() == ["paints"]
+
+
+def test_what_is_sent_under_the_same_name_later_is_not_what_was_taught_before(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.read_dataset(store, photos, name="colours")
+    first = teach_stored(store, "colours", "colours")
+    white = draw(tmp_path / "white", 12, seed=2, colours={"white": (230, 230, 230)})
+    verbs.read_dataset(store, white, name="colours")
+    second = teach_stored(store, "colours@2", "colours", add=True)
+    assert store.artifact(second.version.digest).manifest.labels == ("blue", "green", "red", "white")
+    assert (second.dataset.version, second.dataset.parent) == (3, first.dataset.digest)
+
+
+def test_a_stored_dataset_can_measure_and_both_stay_what_they_are(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.read_dataset(store, photos, name="paints")
+    verbs.read_dataset(store, draw(tmp_path / "test", 5, seed=1), name="walls")
+    taught = teach_stored(store, "paints", "colours", test="walls")
+    assert taught.report.measures.examples == 15
+    assert (taught.dataset.name, taught.dataset.parent) == ("colours", store.datasets.resolve("paints").digest)
+    assert {name: len(store.datasets.versions(name)) for name in store.datasets.names()} == {"colours": 1, "paints": 1, "walls": 1}
+
+
+def test_another_seed_sets_other_photos_aside(store: Store, tmp_path: Path) -> None:
+    many = draw(tmp_path / "many", 110)
+    tested = []
+    for seed in (0, 0, 1):
+        options = verbs.options_of(TeachOptions(effort="quick", seed=seed))
+        taught = verbs.teach(store, many, name="colours", backbone="tiny", options=options)
+        examples = Dataset.from_lines(store.datasets.examples(taught.dataset))
+        tested.append({example.image for example in examples if example.split == "test"})
+    assert tested[0] == tested[1] != tested[2]
+
+
+def test_an_evaluation_leaves_the_report_of_the_teaching_in_its_place(store: Store, photos: Path, tmp_path: Path) -> None:
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    verbs.evaluate(store, "colours", draw(tmp_path / "fresh", 6, seed=5))
+    lineage = store.records.lineage(taught.version.digest)
+    assert lineage.dataset == taught.dataset.digest
+    assert [each.dataset == lineage.dataset for each in store.records.reports(taught.version.digest)] == [True, True, False, False]

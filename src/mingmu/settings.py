@@ -36,6 +36,11 @@ class Settings(BaseModel):
     )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8600, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    grpc_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of the gRPC service (extra `grpc`), 0 for a free one; none: no gRPC."
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM file with the certificate and its chain; none: no TLS.")
+    tls_key: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
     threads: int = Field(default=0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
 
     max_image_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")

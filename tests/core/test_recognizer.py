@@ -42,7 +42,7 @@ class Drifting:
     def __init__(self, inner: runtime.Runtime, drift: float) -> None:
         self.inner, self.drift, self.outputs = inner, drift, inner.outputs
 
-    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+    def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
         return {name: values + np.float32(self.drift) for name, values in self.inner(pixels, outputs).items()}
 
 
@@ -198,7 +198,7 @@ def test_a_whole_model_whose_scores_do_not_fit_its_labels_is_refused(tmp_path: P
 
 def test_a_graph_that_gives_no_row_for_an_image_is_refused(tiny_one: Recognizer) -> None:
     class Scalar(Drifting):
-        def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
             return {name: np.zeros((), np.float32) for name in outputs}
 
     network = tiny_one.network

@@ -7,12 +7,17 @@ import pytest
 
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import encode_png
-from mingmu.data.audit import audit, fix
+from mingmu.data.audit import Floats, examine, fix, label_counts
+from mingmu.data.audit import audit as audit_examined
 from mingmu.data.audit_page import audit_page
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
 from tests.data.memory import MemoryBlobs, pixels, png
 from tests.data.test_phash import changed
+
+
+def audit(dataset: Dataset, blobs: MemoryBlobs, features: Floats | None = None, probabilities: Floats | None = None) -> list[Finding]:
+    return audit_examined(dataset, examine(dataset, blobs, features), probabilities)
 
 
 def plain(blobs: MemoryBlobs, count: int = 24) -> list[Example]:
@@ -116,3 +121,31 @@ def test_the_page_shows_each_finding_and_loads_nothing() -> None:
     assert "pears &amp; &lt;apples&gt;" in page
     assert "cannot be decoded" in page
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+
+
+def test_a_label_that_the_classifier_hardly_met_is_not_accused() -> None:
+    blobs = MemoryBlobs()
+    dataset = Dataset.of([*plain(blobs), *(Example(blobs.put(png(90 + at)), ("c",), f"c{at}.png") for at in range(3))])
+    column = {"a": 0, "b": 1, "c": 2}
+    probabilities = np.full((27, 3), 0.05, np.float32)
+    for row, example in enumerate(dataset):
+        probabilities[row, column[example.labels[0]]] = 0.9
+    probabilities[-3:] = 0.98, 0.01, 0.01  # out of fold, the three c look like a
+    assert kinds(audit(dataset, blobs, probabilities=probabilities)) == {("too-few", ("c",))}
+    unsure = np.array([[0.96, 0.04] if at else [0.99, 0.01] for at in range(24)], np.float32)  # b is never recognized
+    assert audit(Dataset.of(plain(blobs)), blobs, probabilities=unsure) == []
+
+
+def test_too_few_says_how_many_and_what_cannot_be_told() -> None:
+    dataset = Dataset.of(Example(f"{at}", (label,), f"{at}") for at, label in enumerate("abbbbbbb"))
+    assert [finding.detail for finding in label_counts(dataset)] == [
+        "1 image; with fewer than 10 its accuracy cannot be told; below 5, wrong labels among them are not looked for",
+        "7 images; with fewer than 10 its accuracy cannot be told",
+    ]
+
+
+def test_a_label_that_is_in_the_test_part_only_is_named() -> None:
+    taught = [Example(f"{at}", ("a",), f"{at}", "train") for at in range(12)]
+    (finding,) = label_counts(Dataset.of([*taught, *(Example(f"b{at}", ("b",), f"b{at}", "test") for at in range(4))]))
+    assert (finding.kind, finding.severity, finding.where) == ("test-only", "error", ("b",))
+    assert finding.detail == "4 images, in the test part only: there is nothing to learn it from"

@@ -3,12 +3,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from mingmu.core.errors import BadImage
-from mingmu.data.phash import hashes_of, pairs_within, thumb_of, thumbs_of
-from tests.data.memory import MemoryBlobs, pixels, png
+from mingmu.data.phash import hashes_of, pairs_within, thumb_of
+from tests.data.memory import pixels, png
 
 
 def changed(seed: int) -> list[bytes]:
@@ -34,16 +32,7 @@ def test_pairs_within_a_distance_are_those_that_comparing_all_gives() -> None:
     hashes = rng.integers(0, 2**64, 300, np.uint64)
     hashes[200:] = hashes[:100] ^ (np.uint64(1) << rng.integers(0, 64, 100, np.uint64))
     expected = {(i, j) for i in range(300) for j in range(i + 1, 300) if bin(int(hashes[i] ^ hashes[j])).count("1") <= 16}
-    found = [(int(i), int(j)) for i, j in pairs_within(hashes, 16)]
+    found = [(int(i), int(j)) for pairs in pairs_within(hashes, hashes, 16) for i, j in pairs]
     assert len(found) == len(set(found))
     assert set(found) == expected
-    assert len(pairs_within(hashes[:0], 16)) == 0
-
-
-def test_thumbnails_come_in_order_and_a_bad_image_is_named() -> None:
-    blobs = MemoryBlobs()
-    images = [blobs.put(png(seed)) for seed in range(5)]
-    thumbs = thumbs_of(images, blobs)
-    assert all((thumbs[at] == thumb_of(png(at))).all() for at in range(5))
-    with pytest.raises(BadImage):
-        thumbs_of([blobs.put(b"hello")], blobs)
+    assert sum(map(len, pairs_within(hashes[:0], hashes[:0], 16))) == 0

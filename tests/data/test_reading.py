@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -217,6 +218,81 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     lay(tmp_path, {"a.docx": "x"})
     with pytest.raises(BadRequest, match=r"known are a folder, \.zip"):
         read(tmp_path / "a.docx", MemoryBlobs())
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_reported_and_not_waited_for(tmp_path: Path) -> None:
+    lay(tmp_path, {"a/1.png": png(1)})
+    os.mkfifo(tmp_path / "a/pipe.png")
+    assert kinds(read(tmp_path, MemoryBlobs())) == [("special-file", "a/pipe.png")]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"a/1.xml": "<metadata><camera>x</camera></metadata>"},
+        {"meta/classes.txt": "a\nb\n", "meta/train.txt": "a/1\n"},
+        {"notes.yaml": "{: no yaml"},
+        {"notes.yaml": "taken: 2024-13-45"},
+    ],
+)
+def test_files_of_another_kind_do_not_hide_the_folders(tmp_path: Path, beside: dict[str, bytes | str]) -> None:
+    lay(tmp_path, {"images/a/1.png": png(1), "images/b/2.png": png(2), **beside})
+    reading = read(tmp_path, MemoryBlobs())
+    assert (reading.layout, reading.dataset.labels) == ("folder", ("a", "b"))
+
+
+def test_an_empty_class_beside_a_single_full_one_is_told(tmp_path: Path) -> None:
+    lay(tmp_path, {"top/a/1.png": png(1)})
+    (tmp_path / "top/b").mkdir()
+    reading = read(tmp_path, MemoryBlobs())
+    assert (reading.dataset.labels, kinds(reading)) == (("a",), [("empty-class", "b")])
+
+
+def test_lines_that_lack_a_label_or_a_path_do_not_stop_a_table(tmp_path: Path) -> None:
+    lines = ('{"path": "1.png"}', '{"label": "a"}', '{"path": "2\u2028.png", "label": "a\u2028b"}', "no json", "[1]")
+    lay(tmp_path, {"1.png": png(1), "2\u2028.png": png(2), "labels.jsonl": "\n".join(lines)})
+    reading = read(tmp_path, MemoryBlobs())
+    assert said(reading) == {"1.png": (), "2\u2028.png": ("a b",)}
+    assert kinds(reading) == [*[("bad-annotation", "labels.jsonl")] * 3, ("unlabelled", "1.png")]
+    (tmp_path / "labels.jsonl").write_text('{"path": "1.png"}')
+    with pytest.raises(BadRequest, match="no line with a label"):
+        read(tmp_path / "labels.jsonl", MemoryBlobs())
+
+
+def test_boxes_without_end_are_left_out(tmp_path: Path) -> None:
+    voc = VOC.replace("<xmax>64", "<xmax>inf").replace("<ymax>20", "<ymax>nan")
+    lay(tmp_path / "voc", {"Annotations/1.xml": voc, "JPEGImages/1.png": png(1)})
+    text = coco([1, 2, 10, 20]).replace("10, 20", '"inf", "nan"')
+    lay(tmp_path / "coco", {"instances.json": text, "1.png": png(1)})
+    for layout in ("voc", "coco"):
+        reading = read(tmp_path / layout, MemoryBlobs())
+        assert (reading.layout, [example.regions for example in reading.dataset]) == (layout, [()])
+        assert ("bad-annotation") in {finding.kind for finding in reading.findings}
+
+
+def test_an_annotation_that_cannot_be_read_does_not_stop_the_rest(tmp_path: Path) -> None:
+    huge = " " * (4 * 2**20 + 1)
+    voc: dict[str, bytes | str] = {
+        "Annotations/1.xml": VOC,
+        "JPEGImages/1.png": png(1),
+        "Annotations/2.xml": huge,
+        "JPEGImages/2.png": png(2),
+    }
+    yolo: dict[str, bytes | str] = {"images/1.png": png(1), "labels/1.txt": "1 0.5 0.5 1 1\n", "images/2.png": png(2), "labels/2.txt": huge}
+    for files, label in ((voc, "cat"), ({**yolo, "classes.txt": "cat\ndog\n"}, "dog")):
+        reading = read(lay(tmp_path / label, files), MemoryBlobs())
+        assert [example.labels for example in reading.dataset] == [(label,), ()]
+        assert [finding.where[0][-5:] for finding in reading.findings if "limit is" in finding.detail] in (["2.xml"], ["2.txt"])
+
+
+def test_class_names_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+    for at in range(1, 12):
+        bomb += f"{chr(97 + at)}: &{chr(97 + at)} [{','.join([f'*{chr(96 + at)}'] * 10)}]\n"
+    lay(tmp_path, {"data.yaml": f"{bomb}names: [*l]\n", "images/1.png": png(1), "labels/1.txt": "0 0.5 0.5 1 1\n"})
+    with pytest.raises(BadRequest, match="no words"):
+        read(tmp_path, MemoryBlobs())
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real datasets are not here: {SHARED}")

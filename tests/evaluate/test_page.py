@@ -58,6 +58,11 @@ def test_the_page_says_the_result_in_words_and_loads_nothing(tmp_path: Path) -> 
     assert recognizer.digest in document
 
 
+def test_the_card_of_calibration_says_what_can_be_chance(tmp_path: Path) -> None:
+    made = report(tmp_path)[0]
+    assert f"up to {100 * made.measures.calibration.by_chance:.1f} % can be chance" in page(made)
+
+
 def test_names_from_outside_cannot_inject_markup(tmp_path: Path) -> None:
     made = report(tmp_path)[0]
     document = page(made)

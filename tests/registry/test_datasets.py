@@ -16,8 +16,8 @@ def lines(*images: str) -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+def store(tmp_path: Path, database_url: str | None) -> Store:
+    return Store(tmp_path, database_url=database_url)
 
 
 def test_versions_count_up_and_the_same_content_is_no_new_version(store: Store) -> None:
@@ -31,6 +31,10 @@ def test_versions_count_up_and_the_same_content_is_no_new_version(store: Store) 
     assert store.datasets.resolve("fruit@1") == first
     assert store.datasets.with_digest(TWO) == [second]
     assert store.datasets.examples(second) == lines(ONE, TWO)
+    other = store.datasets.add("greens", ONE, lines(ONE))
+    assert store.datasets.newest() == [second, other]
+    assert store.datasets.newest(after="fruit", most=5) == [other]
+    assert store.datasets.versions("fruit", after=1, most=5) == [second]
 
 
 def test_what_is_not_there_is_answered_with_what_is(store: Store) -> None:

@@ -12,6 +12,7 @@ from mingmu.core.errors import MingmuError
 from mingmu.registry.garbage import Freed, collect
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from tests.registry.conftest import OpenStore
 from tests.registry.variants import another
 
 
@@ -22,15 +23,15 @@ def age(folder: Path, seconds: float = 3600) -> None:
         os.utime(path, (then, then))
 
 
-def test_what_has_a_name_stays_with_its_backbone_and_works(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_what_has_a_name_stays_with_its_backbone_and_works(open_store: OpenStore, data_dir: Path) -> None:
+    store = open_store()
     age(data_dir)
     assert collect(store, 60) == Freed(0, 0, 0)
     Library(store).open(store.resolve("tiny").digest)
 
 
-def test_what_lost_its_name_goes_and_its_backbone_with_the_last_head(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_what_lost_its_name_goes_and_its_backbone_with_the_last_head(open_store: OpenStore, data_dir: Path) -> None:
+    store = open_store()
     store.publish("tiny", another(store, 2).digest)
     age(data_dir)
     store.remove("tiny@1")
@@ -51,8 +52,8 @@ def test_what_was_just_added_or_added_again_stays(data_dir: Path) -> None:
     assert not (store.artifacts / forgotten.digest).exists()
 
 
-def test_pictures_stay_while_a_dataset_needs_them_and_reports_for_ever(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_pictures_stay_while_a_dataset_needs_them_and_reports_for_ever(open_store: OpenStore, data_dir: Path) -> None:
+    store = open_store()
     pear, apple, loose = (store.blobs.put(data) for data in (b"pear", b"apple", b"loose"))
     one, both = (b"".join(json.dumps({"image": image}).encode() + b"\n" for image in images) for images in ((pear,), (pear, apple)))
     store.datasets.add("fruit", "1" * 64, one)

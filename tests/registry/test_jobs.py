@@ -11,8 +11,8 @@ from mingmu.registry.store import Store
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Jobs:
-    return Store(tmp_path).jobs
+def jobs(tmp_path: Path, database_url: str | None) -> Jobs:
+    return Store(tmp_path, database_url=database_url).jobs
 
 
 def kinds(jobs: Jobs, number: int) -> list[str]:
@@ -31,6 +31,7 @@ def test_jobs_are_claimed_in_order_and_end_with_their_result(jobs: Jobs) -> None
     assert jobs.get(first.id).result == {"version": 1}
     assert kinds(jobs, first.id) == ["queued", "running", "progress", "done"]
     assert [job.id for job in jobs.newest()] == numbers[::-1]
+    assert [job.id for job in jobs.newest(before=numbers[1], most=5)] == numbers[:1]
 
 
 def test_events_can_be_read_from_any_point(jobs: Jobs) -> None:
@@ -56,18 +57,17 @@ def test_a_full_queue_refuses(jobs: Jobs) -> None:
         jobs.submit("teach", "two", {}, most=1)
 
 
-def take_all(folder: Path, worker: str, taken: multiprocessing.Queue[int]) -> None:
-    jobs = Store(folder).jobs
+def take_all(folder: Path, database_url: str | None, worker: str, taken: multiprocessing.Queue[int]) -> None:
+    jobs = Store(folder, database_url=database_url).jobs
     while job := jobs.claim(worker):
         taken.put(job.id)
 
 
-def test_processes_that_claim_at_the_same_time_never_get_the_same_job(tmp_path: Path) -> None:
-    jobs = Store(tmp_path).jobs
+def test_processes_that_claim_at_the_same_time_never_get_the_same_job(jobs: Jobs, tmp_path: Path, database_url: str | None) -> None:
     numbers = [jobs.submit("teach", "one", {}).id for _ in range(30)]
     context = multiprocessing.get_context("spawn")
     taken: multiprocessing.Queue[int] = context.Queue()
-    claimers = [context.Process(target=take_all, args=(tmp_path, f"worker-{i}", taken)) for i in range(2)]
+    claimers = [context.Process(target=take_all, args=(tmp_path, database_url, f"worker-{i}", taken)) for i in range(2)]
     for claimer in claimers:
         claimer.start()
     found = [taken.get(timeout=30) for _ in numbers]
@@ -139,3 +139,14 @@ def test_a_job_that_is_put_back_has_not_lost_an_attempt(jobs: Jobs) -> None:
         assert claimed.attempts == 1
         jobs.release(claimed)
         assert jobs.get(job.id).state == "queued"
+
+
+def test_what_came_of_the_newest_jobs_stays_and_of_those_long_over_is_forgotten(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.registry.jobs.KEPT", 2)
+    for name in ("one", "two"):
+        jobs.submit("teach", name, {})
+        claimed = jobs.claim("worker")
+        assert claimed is not None
+        jobs.finish(claimed, {"findings": [{"where": ["ü.jpg"], "share": 0.5}]})
+    waiting = [jobs.submit("teach", name, {}).subject for name in ("three", "four")]
+    assert [job.subject for job in jobs.newest()] == waiting[::-1]

@@ -1,27 +1,25 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mingmu.core.errors import NotFound
-from mingmu.registry.store import Store
+from tests.registry.conftest import OpenStore
 
 
-def test_a_digest_leads_to_its_dataset_and_settings_even_when_its_name_is_gone(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_a_digest_leads_to_its_dataset_and_settings_even_when_its_name_is_gone(open_store: OpenStore) -> None:
+    store = open_store()
     digest = store.resolve("tiny").digest
     with pytest.raises(NotFound, match="how"):
         store.records.lineage(digest)
     store.records.add_lineage(digest, None, {})
     store.records.add_lineage(digest, "1" * 64, {"margin": 0.8, "views": ["flip"]})
     store.remove("tiny")
-    found = Store(data_dir).records.lineage(digest)
+    found = open_store().records.lineage(digest)
     assert (found.digest, found.dataset, found.settings) == (digest, "1" * 64, {"margin": 0.8, "views": ["flip"]})
 
 
-def test_reports_are_kept_in_the_order_they_came(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_reports_are_kept_in_the_order_they_came(open_store: OpenStore) -> None:
+    store = open_store()
     digest = store.resolve("tiny").digest
     added = [store.records.add_report(digest, dataset * 64, b'{"accuracy": 0.%d}' % index) for index, dataset in enumerate("21")]
     assert store.records.reports(digest) == added

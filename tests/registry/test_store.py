@@ -13,11 +13,12 @@ from mingmu.registry import store as store_module
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from tests import tiny
+from tests.registry.conftest import OpenStore
 from tests.registry.variants import another
 
 
-def test_an_artifact_is_found_by_its_digest(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_an_artifact_is_found_by_its_digest(open_store: OpenStore) -> None:
+    store = open_store()
     version = store.resolve("tiny")
     assert store.artifact(version.digest).digest == version.digest
     with pytest.raises(NotFound):
@@ -47,8 +48,8 @@ def test_a_build_that_fails_leaves_nothing(data_dir: Path) -> None:
     assert not [path for path in (data_dir / "aside").iterdir() if path.is_dir()]
 
 
-def test_versions_count_up_and_the_same_artifact_is_no_new_version(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_versions_count_up_and_the_same_artifact_is_no_new_version(open_store: OpenStore) -> None:
+    store = open_store()
     first = store.resolve("tiny")
     assert store.publish("tiny", first.digest) == first
     network = Network.open(store.artifact(store.artifact(first.digest).manifest.head.backbone))  # type: ignore[union-attr]
@@ -58,9 +59,9 @@ def test_versions_count_up_and_the_same_artifact_is_no_new_version(data_dir: Pat
         store.resolve("tiny@3")
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(data_dir: Path) -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones(open_store: OpenStore) -> None:
     with pytest.raises(NotFound, match="tiny"):
-        Store(data_dir).resolve("tinny")
+        open_store().resolve("tinny")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A", "a/b", ".x", "x" * 65, "naïve", "a b"])
@@ -70,21 +71,21 @@ def test_a_name_that_could_lead_elsewhere_is_refused(data_dir: Path, name: str) 
 
 
 @pytest.mark.parametrize("reference", ["tiny@03", "tiny@0", "tiny@prod", "tiny@²", "tiny@99999999999999999999"])
-def test_a_version_that_is_not_there_is_answered_with_those_that_are(data_dir: Path, reference: str) -> None:
-    Store(data_dir).set_alias("tiny", "shop", 1)
+def test_a_version_that_is_not_there_is_answered_with_those_that_are(open_store: OpenStore, reference: str) -> None:
+    open_store().set_alias("tiny", "shop", 1)
     with pytest.raises(NotFound, match="it has 1, shop"):
-        Store(data_dir).resolve(reference)
+        open_store().resolve(reference)
 
 
-def test_what_is_not_in_the_store_cannot_be_published(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_what_is_not_in_the_store_cannot_be_published(open_store: OpenStore) -> None:
+    store = open_store()
     with pytest.raises(NotFound):
         store.publish("tiny", "0" * 64)
     assert [version.version for version in store.versions("tiny")] == [1]
 
 
-def test_a_digest_or_its_start_means_what_was_published_with_it(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_a_digest_or_its_start_means_what_was_published_with_it(open_store: OpenStore) -> None:
+    store = open_store()
     version = store.resolve("tiny")
     assert store.resolve(f"sha256:{version.digest[:8]}") == store.resolve(f"sha256:{version.digest}") == version
     with pytest.raises(NotFound):
@@ -93,8 +94,8 @@ def test_a_digest_or_its_start_means_what_was_published_with_it(data_dir: Path) 
         store.resolve("sha256:" + version.digest[:7])
 
 
-def test_a_digest_that_many_names_have_is_no_riddle_but_two_digests_are(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(data_dir)
+def test_a_digest_that_many_names_have_is_no_riddle_but_two_digests_are(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
     digest = store.resolve("tiny").digest
     store.publish("same", digest)
     assert store.resolve(f"sha256:{digest[:8]}").digest == digest
@@ -104,8 +105,8 @@ def test_a_digest_that_many_names_have_is_no_riddle_but_two_digests_are(data_dir
         store.resolve("sha256:")
 
 
-def test_an_alias_points_where_it_was_last_set_and_rolls_back_step_by_step(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_an_alias_points_where_it_was_last_set_and_rolls_back_step_by_step(open_store: OpenStore) -> None:
+    store = open_store()
     for number in (2, 3):
         store.publish("tiny", another(store, number).digest)
     for version in (1, 3, 3, 2):
@@ -119,8 +120,8 @@ def test_an_alias_points_where_it_was_last_set_and_rolls_back_step_by_step(data_
     assert store.resolve("tiny@prod").version == 1
 
 
-def test_an_alias_needs_a_version_and_a_name_that_is_no_number(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_an_alias_needs_a_version_and_a_name_that_is_no_number(open_store: OpenStore) -> None:
+    store = open_store()
     with pytest.raises(NotFound):
         store.set_alias("tiny", "prod", 2)
     with pytest.raises(NotFound):
@@ -133,43 +134,74 @@ def test_an_alias_needs_a_version_and_a_name_that_is_no_number(data_dir: Path) -
     assert store.aliases("tiny") == {}
 
 
-def test_what_an_alias_points_to_is_removed_only_by_force(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_what_an_alias_points_to_is_removed_only_by_force(open_store: OpenStore) -> None:
+    store = open_store()
     store.publish("tiny", another(store, 2).digest)
     store.set_alias("tiny", "prod", 2)
     store.set_alias("tiny", "prod", 1)
-    store.remove("tiny@2")
     for reference in ("tiny", "tiny@1"):
         with pytest.raises(Conflict, match="tiny@prod"):
             store.remove(reference)
     store.remove("tiny@1", force=True)
+    assert store.aliases("tiny") == {}
+    assert [version.version for version in store.versions("tiny")] == [2]
+
+
+def test_what_a_bare_name_means_is_removed_only_by_force_or_with_the_whole(open_store: OpenStore) -> None:
+    store = open_store()
+    with pytest.raises(Conflict, match="tiny@1 is what tiny alone means, and is served; remove tiny as a whole, or force"):
+        store.remove("tiny@1")  # the only version
+    for number in (2, 3):
+        store.publish("tiny", another(store, number).digest)
+    with pytest.raises(Conflict, match="tiny@3 is what tiny alone means"):
+        store.remove("tiny@3")
+    store.remove("tiny@2")
+    store.remove("tiny@3", force=True)
+    assert store.resolve("tiny").version == 1
+    store.remove("tiny")
     assert store.names() == []
 
 
-def test_removing_an_alias_leaves_its_version(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_the_newest_of_each_name_come_in_pages_that_neither_repeat_nor_miss_one(open_store: OpenStore) -> None:
+    store = open_store()
+    for name in ("b-1", "a", "b.2", "b_3", "c"):
+        store.publish(name, another(store, 1).digest)
+    second = store.publish("b.2", another(store, 2).digest)
+    pages = [store.newest(most=2)]
+    while pages[-1]:
+        pages.append(store.newest(after=pages[-1][-1].name, most=2))
+        store.publish("0-comes-too-late", another(store, len(pages)).digest)
+    found = [version for page in pages for version in page]
+    assert sorted(version.name for version in found) == ["a", "b-1", "b.2", "b_3", "c", "tiny"]
+    assert second in found
+    assert [version.version for version in store.versions("b.2", after=1, most=5)] == [2]
+    assert store.versions("b.2", after=2) == []
+
+
+def test_removing_an_alias_leaves_its_version(open_store: OpenStore) -> None:
+    store = open_store()
     store.set_alias("tiny", "prod", 1)
     store.remove("tiny@prod")
     assert store.aliases("tiny") == {}
     assert store.resolve("tiny").version == 1
 
 
-def test_a_version_number_is_never_given_twice(data_dir: Path) -> None:
-    store = Store(data_dir)
+def test_a_version_number_is_never_given_twice(open_store: OpenStore) -> None:
+    store = open_store()
     store.publish("tiny", another(store, 2).digest)
-    store.remove("tiny@2")
+    store.remove("tiny@2", force=True)
     assert store.publish("tiny", another(store, 2).digest).version == 3
 
 
-def test_the_revision_changes_with_every_change_and_with_nothing_else(data_dir: Path) -> None:
-    store, elsewhere = Store(data_dir), Store(data_dir)
+def test_the_revision_changes_with_every_change_and_with_nothing_else(open_store: OpenStore) -> None:
+    store, elsewhere = open_store(), open_store()
     seen = [store.revision()]
     for change in (
         lambda: elsewhere.publish("tiny", another(elsewhere, 2).digest),
         lambda: elsewhere.set_alias("tiny", "prod", 1),
         lambda: elsewhere.set_alias("tiny", "prod", 2),
         lambda: elsewhere.rollback("tiny", "prod"),
-        lambda: elsewhere.remove("tiny@2"),
+        lambda: elsewhere.remove("tiny@2", force=True),
     ):
         change()
         seen.append(store.revision())
@@ -190,21 +222,21 @@ def test_work_that_a_dead_process_left_aside_is_swept_away_after_a_day(data_dir:
     assert fresh.exists()
 
 
-def test_processes_that_publish_at_once_lose_no_version(data_dir: Path) -> None:
+def test_processes_that_publish_at_once_lose_no_version(open_store: OpenStore, data_dir: Path, database_url: str | None) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=publish_often, args=(data_dir, number)) for number in range(3)]
+    workers = [context.Process(target=publish_often, args=(data_dir, database_url, number)) for number in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
         assert worker.exitcode == 0
-    versions = Store(data_dir).versions("busy")
+    versions = open_store().versions("busy")
     assert [version.version for version in versions] == list(range(1, 16))
     assert len({version.digest for version in versions}) == 15
 
 
-def publish_often(data_dir: Path, number: int) -> None:
-    store = Store(data_dir)
+def publish_often(data_dir: Path, database_url: str | None, number: int) -> None:
+    store = Store(data_dir, database_url=database_url)
     for turn in range(5):
         store.publish("busy", another(store, 10 * number + turn).digest)
 

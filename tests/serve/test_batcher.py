@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mingmu.core.errors import DeadlineExceeded, QueueFull
-from mingmu.serve.batcher import Batcher
+from mingmu.serve.batcher import Batcher, IsAlone
 
 
 class Gate:
@@ -19,7 +19,7 @@ class Gate:
         self.open = threading.Event()
         self.batches: list[list[int]] = []
 
-    def __call__(self, items: Sequence[int]) -> list[int]:
+    def __call__(self, items: Sequence[int], is_alone: IsAlone) -> list[int]:
         self.batches.append(list(items))
         assert self.open.wait(10)
         return [item * 2 for item in items]
@@ -41,7 +41,7 @@ async def pool() -> AsyncIterator[ThreadPoolExecutor]:
 
 
 async def test_a_lone_item_runs_at_once(pool: ThreadPoolExecutor) -> None:
-    batcher: Batcher[int, int] = Batcher(lambda items: [item * 2 for item in items], pool)
+    batcher: Batcher[int, int] = Batcher(lambda items, _: [item * 2 for item in items], pool)
     outcome = await batcher.submit(21)
     assert (outcome.value, outcome.batch) == (42, 1)
 
@@ -112,7 +112,7 @@ async def test_work_past_its_deadline_is_refused_in_time_and_never_run(gate: Gat
 
 
 async def test_a_failing_batch_fails_only_its_members(pool: ThreadPoolExecutor) -> None:
-    def call(items: Sequence[int]) -> list[int]:
+    def call(items: Sequence[int], is_alone: IsAlone) -> list[int]:
         if 13 in items:
             raise ValueError("unlucky")
         return list(items)
@@ -124,12 +124,12 @@ async def test_a_failing_batch_fails_only_its_members(pool: ThreadPoolExecutor) 
 
 
 async def test_a_wrong_number_of_answers_is_an_error_for_all_members(pool: ThreadPoolExecutor) -> None:
-    empty: Callable[[Sequence[int]], list[int]] = lambda items: []  # noqa: E731
+    empty: Callable[[Sequence[int], IsAlone], list[int]] = lambda items, _: []  # noqa: E731
     with pytest.raises(RuntimeError, match="1 items in, 0 answers out"):
         await Batcher(empty, pool).submit(1)
 
 
 async def test_a_thousand_items_all_get_their_own_answer(pool: ThreadPoolExecutor) -> None:
-    batcher: Batcher[int, int] = Batcher(lambda items: [item + 1 for item in items], pool, workers=3, max_queue=2000)
+    batcher: Batcher[int, int] = Batcher(lambda items, _: [item + 1 for item in items], pool, workers=3, max_queue=2000)
     outcomes = await asyncio.gather(*(batcher.submit(i) for i in range(1000)))
     assert [outcome.value for outcome in outcomes] == list(range(1, 1001))

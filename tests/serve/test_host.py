@@ -75,10 +75,10 @@ async def test_each_answer_of_a_batch_is_what_its_image_gets_alone(data_dir: Pat
     images = [np.full((8, 8, 3), colour, np.uint8) for colour in np.random.default_rng(0).integers(0, 256, (6, 3))]
     alone = [await host.see_pixels(served, image) for served, image in zip(whose, images, strict=True)]
     busy = asyncio.create_task(host.see_pixels(tiny_, np.zeros((8, 8, 3), np.uint8)))
-    await asyncio.sleep(0)  # the one worker has something to do: what comes now gathers
+    await asyncio.sleep(0)  # the one worker has something to do: what comes now gathers, perhaps with this one
     batch = await asyncio.gather(*(host.see_pixels(served, image) for served, image in zip(whose, images, strict=True)))
     await busy
-    assert [seen.batch for seen in batch] == [6] * 6
+    assert min(seen.batch for seen in batch) >= 6
     assert len({seen.reading.scores.tobytes() for seen in alone}) == 6
     for served, solo, seen in zip(whose, alone, batch, strict=True):
         np.testing.assert_allclose(seen.reading.scores, solo.reading.scores, atol=1e-6)

@@ -78,7 +78,7 @@ async def test_recognizers_are_listed_and_described(client: httpx.AsyncClient, d
     about = (await client.get("/v1/recognizers/tiny")).json()
     assert about["labels"] == ["red", "green", "blue"]
     assert about["size"] == {"width": 8, "height": 8}
-    assert about["versions"] == [1]
+    assert about["aliases"] == {}
     missing = await client.get("/v1/recognizers/none")
     assert (missing.status_code, missing.json()["kind"]) == (404, "not-found")
 

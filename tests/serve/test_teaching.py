@@ -14,6 +14,8 @@ import pytest
 from mingmu.registry.store import Store
 from mingmu.serve.http import create_app
 from mingmu.settings import Settings
+from tests import tiny
+from tests.registry.variants import another
 from tests.serve.conftest import Serve, running
 
 ZIP = {"content-type": "application/zip"}
@@ -105,7 +107,7 @@ async def test_an_upload_that_dries_up_is_given_up(serve: Serve, store: Store) -
 
 async def test_when_too_many_jobs_wait_the_next_is_refused_and_its_upload_removed(serve: Serve, store: Store) -> None:
     async with serve(max_jobs=1) as client:
-        assert (await client.post(f"{TINY}/teach", json={"dataset": "colours"})).status_code == 202
+        assert (await client.post(f"{TINY}/teach", json={"dataset": "colours", "backbone": "tiny"})).status_code == 202
         response = await client.post("/v1/datasets?name=flowers", content=archive(), headers=ZIP)
         assert problem(response) == (429, "queue-full")
         assert int(response.headers["retry-after"]) >= 1
@@ -118,16 +120,22 @@ async def test_datasets_are_listed_and_described(client: httpx.AsyncClient, stor
     listed = (await client.get("/v1/datasets")).json()["datasets"]
     assert [(each["name"], each["version"], each["digest"]) for each in listed] == [("colours", 1, "d" * 64)]
     about = (await client.get("/v1/datasets/colours")).json()
-    assert (about["images"], about["labels"], about["findings"], about["versions"]) == (1, {"red": 1}, [finding], [1])
+    assert (about["images"], about["labels"], about["findings"]) == (1, {"red": 1}, [finding])
+    examples = store.datasets.examples(store.datasets.resolve("colours"))
+    store.datasets.add("colours", "e" * 64, examples, parent="d" * 64)
+    assert (await client.get("/v1/datasets/colours")).json()["findings"] == [finding]  # it is still true of what was made from it
+    versions = (await client.get("/v1/datasets/colours/versions")).json()["versions"]
+    assert [(each["version"], each["digest"]) for each in versions] == [(1, "d" * 64), (2, "e" * 64)]
     assert problem(await client.get("/v1/datasets/none")) == (404, "not-found")
 
 
 async def test_teaching_is_a_job(client: httpx.AsyncClient, store: Store) -> None:
-    response = await client.post("/v1/recognizers/new/teach", json={"dataset": "colours", "effort": "quick"})
+    given = {"dataset": "colours", "backbone": "tiny", "effort": "quick", "head": "svm", "seed": 7}
+    response = await client.post("/v1/recognizers/new/teach", json=given)
     assert response.status_code == 202
     job = store.jobs.get(response.json()["job"]["id"])
     assert (job.verb, job.subject) == ("teach", "new")
-    assert job.arguments == {"name": "new", "dataset": "colours", "backbone": "general", "effort": "quick"}
+    assert job.arguments == {"name": "new", "test": None, "add": False} | given
     assert (await client.get("/v1/jobs")).json()["jobs"][0]["id"] == job.id
 
 
@@ -135,6 +143,13 @@ async def test_teaching_is_a_job(client: httpx.AsyncClient, store: Store) -> Non
     ("body", "expected"),
     [
         ({"json": {"dataset": "none"}}, (404, "not-found")),
+        ({"json": {"dataset": "colours@2"}}, (404, "not-found")),
+        ({"json": {"dataset": "colours", "test": "none"}}, (404, "not-found")),
+        ({"json": {"dataset": "colours", "backbone": "none"}}, (404, "not-found")),
+        ({"json": {"dataset": "colours", "backbone": "yunet"}}, (404, "not-found")),
+        ({"json": {"dataset": "colours", "backbone": "whole"}}, (409, "conflict")),
+        ({"json": {"dataset": "colours", "head": "forest"}}, (400, "bad-request")),
+        ({"json": {"dataset": "colours", "seed": -1}}, (400, "bad-request")),
         ({"json": {"dataset": "colours", "effort": "heroic"}}, (400, "bad-request")),
         ({"json": {"dataset": "colours", "epochs": 9}}, (400, "bad-request")),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, (400, "bad-request")),
@@ -144,8 +159,30 @@ async def test_teaching_is_a_job(client: httpx.AsyncClient, store: Store) -> Non
 async def test_what_cannot_be_taught_is_refused_at_once(
     client: httpx.AsyncClient, store: Store, body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
+    store.publish("whole", store.add(tiny.seal_whole).digest)
     assert problem(await client.post(f"{TINY}/teach", **body)) == expected
     assert store.jobs.newest() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("general", {}, (409, "conflict")),
+        ("imported", {}, (409, "conflict")),
+        ("never-taught", {"add": True}, (404, "not-found")),
+        ("A", {}, (400, "bad-request")),
+    ],
+)
+async def test_a_name_that_cannot_be_taught_is_refused_at_once(
+    client: httpx.AsyncClient, store: Store, name: str, more: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    store.publish("imported", store.add(tiny.seal_whole).digest)
+    assert problem(await client.post(f"/v1/recognizers/{name}/teach", json={"dataset": "colours", "backbone": "tiny"} | more)) == expected
+    assert store.jobs.newest() == []
+
+
+async def test_a_backbone_that_ships_may_be_built_at_its_first_use(client: httpx.AsyncClient, store: Store) -> None:
+    assert (await client.post(f"{TINY}/teach", json={"dataset": "colours", "backbone": "general"})).status_code == 202
 
 
 async def test_examples_are_kept_and_added_by_a_job(client: httpx.AsyncClient, store: Store, red_png: bytes, blue_png: bytes) -> None:
@@ -154,7 +191,8 @@ async def test_examples_are_kept_and_added_by_a_job(client: httpx.AsyncClient, s
     assert (job.verb, job.arguments["recognizer"], job.arguments["label"], job.arguments["teach"]) == ("add", "tiny", "pear", True)
     assert [store.blobs.get(image) for image in job.arguments["images"]] == [blue_png]
     files = [("image", ("a", red_png)), ("image", ("b", blue_png))]
-    several = await client.post(f"{TINY}/examples?label=pear", files=files)
+    several = await client.post(f"{TINY}/examples?label=a%0Apear%1B", files=files)
+    assert store.jobs.get(several.json()["job"]["id"]).arguments["label"] == "a pear"
     assert len(store.jobs.get(several.json()["job"]["id"]).arguments["images"]) == 2
 
 
@@ -162,7 +200,7 @@ async def test_examples_are_kept_and_added_by_a_job(client: httpx.AsyncClient, s
     ("path", "body", "expected"),
     [
         (f"{TINY}/examples", None, (400, "bad-request")),
-        (f"{TINY}/examples?label=a%0Ab", None, (400, "bad-request")),
+        (f"{TINY}/examples?label=%0A%00", None, (400, "bad-request")),
         (f"{TINY}/examples?label=pear&teach=maybe", None, (400, "bad-request")),
         (f"{TINY}/examples?label=pear", b"junk", (400, "bad-image")),
         ("/v1/recognizers/none/examples?label=pear", None, (404, "not-found")),
@@ -235,6 +273,66 @@ async def test_the_report_is_json_or_a_page(client: httpx.AsyncClient, store: St
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+async def test_an_evaluation_is_kept_beside_the_report_of_the_teaching(client: httpx.AsyncClient, store: Store) -> None:
+    digest = store.resolve("tiny").digest
+    for turn in (1, 2):
+        store.records.add_report(digest, "e" * 64, b"<!doctype html><title>an evaluation</title>")
+        store.records.add_report(digest, "e" * 64, b'{"schema": "evaluation %d"}' % turn)
+    taught = await client.get(f"{TINY}/report", headers={"accept": "text/html,*/*"})
+    assert taught.json() == (await client.get(f"{TINY}/report")).json() == {"schema": "a report"}
+    for dataset in ("colours", "colours@1", "d" * 64):
+        assert (await client.get(f"{TINY}/report?dataset={dataset}")).json() == {"schema": "a report"}
+    assert (await client.get(f"{TINY}/report?dataset={'e' * 64}")).json() == {"schema": "evaluation 2"}
+    assert problem(await client.get(f"{TINY}/report?dataset={'f' * 64}")) == (404, "not-found")
+    assert problem(await client.get(f"{TINY}/report?kind=x")) == (400, "bad-request")
+    listed = (await client.get(f"{TINY}/reports")).json()
+    found = [(each["kind"], each["dataset"][0], each["names"]) for each in listed["reports"]]
+    assert (found, listed["next"]) == ([("teaching", "d", ["colours@1"]), ("evaluation", "e", [])], None)
+    first = (await client.get(f"{TINY}/reports?limit=1")).json()
+    rest = (await client.get(f"{TINY}/reports?limit=1&after={first['next']}")).json()
+    assert (first["reports"] + rest["reports"], rest["next"]) == (listed["reports"], None)
+
+
+async def test_a_recognizer_that_was_not_taught_here_shows_its_latest_evaluation(client: httpx.AsyncClient, data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.records.add_report(store.resolve("tiny").digest, "e" * 64, b'{"schema": "an evaluation"}')
+    assert (await client.get(f"{TINY}/report")).json() == {"schema": "an evaluation"}
+
+
+@pytest.mark.parametrize(
+    ("listing", "what"), [("recognizers", "name"), ("datasets", "name"), ("jobs", "id"), ("recognizers/tiny/versions", "version")]
+)
+async def test_listings_come_in_pages(client: httpx.AsyncClient, store: Store, listing: str, what: str) -> None:
+    digest = store.resolve("tiny").digest
+    for number in range(4):
+        store.publish(f"more-{number}", digest)
+        store.publish("tiny", another(store, number).digest)
+        store.datasets.add(f"more-{number}", "d" * 64, b"")
+        store.jobs.submit("teach", "tiny", {})
+    kind = listing.rpartition("/")[2]
+    whole = (await client.get(f"/v1/{listing}")).json()
+    assert whole["next"] is None
+    found, after = [], ""
+    while after is not None:
+        page = (await client.get(f"/v1/{listing}?limit=2{f'&after={after}' if after else ''}")).json()
+        assert len(page[kind]) <= 2
+        found += page[kind]
+        after = page["next"]
+    assert found == whole[kind]
+    assert len(found) == 5 - (kind == "jobs")
+    assert [each[what] for each in found] == sorted((each[what] for each in found), reverse=kind == "jobs")
+    for query in ("limit=0", "limit=1001", "limit=x", "after=-1", "after=%00", "first=1"):
+        assert problem(await client.get(f"/v1/{listing}?{query}")) == (400, "bad-request")
+
+
+async def test_the_versions_of_a_recognizer_name_the_aliases_that_point_to_them(client: httpx.AsyncClient, store: Store) -> None:
+    store.publish("tiny", another(store, 2).digest)
+    store.set_alias("tiny", "prod", 1)
+    versions = (await client.get(f"{TINY}/versions")).json()["versions"]
+    assert [(each["version"], each["aliases"]) for each in versions] == [(1, ["prod"]), (2, [])]
+    assert problem(await client.get("/v1/recognizers/none/versions")) == (404, "not-found")
+
+
 async def test_a_recognizer_without_a_report_says_so(client: httpx.AsyncClient) -> None:
     assert problem(await client.get(f"{TINY}/report")) == (404, "not-found")
 
@@ -247,6 +345,9 @@ async def test_aliases_are_set_rolled_back_and_removed(client: httpx.AsyncClient
     assert problem(await client.post(f"{TINY}/aliases", json=alias | {"version": 9})) == (404, "not-found")
     assert problem(await client.delete(f"{TINY}@1")) == (409, "conflict")
     assert (await client.delete(f"{TINY}@prod")).json() == {"removed": "tiny@prod"}
+    refused = await client.delete(f"{TINY}@1")
+    assert problem(refused) == (409, "conflict")
+    assert "tiny@1 is what tiny alone means" in refused.json()["detail"]
     assert problem(await client.delete(f"{TINY}?force=maybe")) == (400, "bad-request")
     assert (await client.delete(TINY)).status_code == 200
     assert problem(await client.get(TINY)) == (404, "not-found")

@@ -61,6 +61,40 @@ def test_what_points_nowhere_near_a_class_is_unlike_anything_seen() -> None:
     assert strange[0] < calibrate.strangest(known)
 
 
+def test_where_every_answer_is_right_a_few_photos_do_not_prove_certainty() -> None:
+    """Nothing bounds such a temperature from below; 20 of 20 right, by the rule of succession, are 21 of 22."""
+    logits, classes = 9 * np.tile(np.eye(4, dtype=np.float32), (5, 1)), np.tile(np.arange(4), 5)
+    scores = softmax(logits / calibrate.careful_temperature(logits, classes))
+    assert scores.max(axis=1).mean() == pytest.approx(21 / 22, abs=0.02)
+    hardly = np.array([*classes[:-1], 0])  # one mistake is evidence enough
+    assert calibrate.careful_temperature(logits, hardly) == calibrate.temperature_of(logits, hardly)
+
+
+def test_no_photos_label_has_a_part_in_its_own_score() -> None:
+    logits, classes = said(100)
+    fold = np.arange(100) % 5
+    changed = np.where(fold == 2, (classes + 1) % 5, classes)
+    before, after = (calibrate.held_out_scores(logits, truth, fold) for truth in (classes, changed))
+    np.testing.assert_array_equal(before[fold == 2], after[fold == 2])
+    assert not np.array_equal(before[fold == 3], after[fold == 3])
+
+
+def test_a_temperature_that_falls_with_the_inverse_of_the_photos_is_continued_to_all_of_them() -> None:
+    """log T = 1 + 0.8 / share: at four fifths 2, at half 2.6, at all 1.8."""
+    fold, half = np.arange(100) % 5, np.arange(100) % 2
+    assert np.log(calibrate.foreseen_temperature(np.exp(2.0), fold, np.exp(2.6), half)) == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("few", [2, 3, 4])
+def test_a_temperature_is_not_continued_far(few: int) -> None:
+    assert calibrate.foreseen_temperature(2.0, np.arange(60) % few, 4.0, np.arange(60) % 2) == 2.0
+
+
+def test_folds_of_very_unequal_size_are_not_continued_from() -> None:
+    fold, half = np.repeat([0, 1, 2], [50, 6, 4]), np.repeat([0, 1], [50, 10])
+    assert calibrate.foreseen_temperature(2.0, fold, 4.0, half) == 2.0
+
+
 def test_with_several_labels_the_temperature_undoes_overconfidence_too() -> None:
     random = np.random.default_rng(0)
     logits = (2 * random.normal(size=(3000, 3))).astype(np.float32)

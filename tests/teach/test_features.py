@@ -26,7 +26,7 @@ class Counting:
         self.name = network.runtime.name
         self.seen = 0
 
-    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+    def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
         self.seen += len(pixels)
         return self._runtime(pixels, outputs)
 

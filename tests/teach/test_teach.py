@@ -46,7 +46,8 @@ def test_views_are_compared_on_enough_photos_of_every_label(tmp_path: Path) -> N
     many = Dataset.of(replace(example, labels=(f"{i % labels}",)) for i, example in enumerate(colours(blobs, 100)))
     extract = extractor(tmp_path, blobs, PixelSpec(size=(32, 32), fit="crop"))
     trials = teach(many, extract, options=Options(forms=("discriminant",))).record["views_tried"]
-    assert isinstance(trials, list) and isinstance(trials[0], dict)
+    assert isinstance(trials, list)
+    assert isinstance(trials[0], dict)
     assert trials[0]["photos"] == 5 * labels
 
 

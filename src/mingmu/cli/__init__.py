@@ -13,6 +13,7 @@ import typer
 from mingmu.cli import teaching, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
+from mingmu.core.labels import on_one_line
 
 if TYPE_CHECKING:
     from mingmu.core.pixels import PixelSpec
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         app(arguments, prog_name="mingmu")
     except (MingmuError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(on_one_line(f"error: {error}"), file=sys.stderr)
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
             from mingmu.cli import render
 

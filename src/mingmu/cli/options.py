@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mingmu.core.teaching import TeachOptions
 
 if TYPE_CHECKING:
     from mingmu.registry.store import Store
     from mingmu.settings import Settings
+
+
+DESCRIPTIONS = {field.name: field.metadata["description"] for field in fields(TeachOptions)}
 
 
 def _data_dir(context: typer.Context, given: Path | None) -> Path | None:
@@ -29,6 +35,13 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", callback=_data_dir, help="Folder that holds recognizers; overrides MINGMU_DATA_DIR.", show_default=False),
 ]
+
+
+def asked(option: str, *flags: str, **more: Any) -> Any:
+    """An option of teaching, described where all doors have it from."""
+    return typer.Option(*flags, help=DESCRIPTIONS[option], **more)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A recognizer, or one version of it, as in flowers@3.", autocompletion=complete_name)

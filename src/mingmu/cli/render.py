@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mingmu.core.answers import Answer, Label
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
+from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
 from mingmu.verbs import Stored
 from mingmu.zoo.catalog import Entry
@@ -57,7 +58,12 @@ def print_result(as_json: bool, document: dict[str, Any], text: str) -> None:
     if as_json:
         print_json(document)
     else:
-        print(text)
+        print(plain(text))
+
+
+def plain(text: str) -> str:
+    """Text for a terminal, with its own lines and tabs and no other control characters."""
+    return "\n".join("\t".join(map(on_one_line, line.split("\t"))) for line in text.split("\n"))
 
 
 def print_version(as_json: bool, version: Version, what: str) -> None:
@@ -67,17 +73,18 @@ def print_version(as_json: bool, version: Version, what: str) -> None:
 def print_answer(source: str, answer: Answer | MingmuError) -> None:
     """What one image shows; an error goes to stderr."""
     if isinstance(answer, MingmuError):
-        print(f"error: {source}: {answer}", file=sys.stderr)
+        print(on_one_line(f"error: {source}: {answer}"), file=sys.stderr)
         return
+    source = on_one_line(source)
     console = Console(highlight=False)
     if not console.is_terminal:
         for one in answer.labels:
-            print(source, one.label, f"{one.score:.4f}", *(["abstain"] if answer.abstain else []), sep="\t")
+            print(source, on_one_line(one.label), f"{one.score:.4f}", *(["abstain"] if answer.abstain else []), sep="\t")
         sys.stdout.flush()
         return
     grid = Table.grid(padding=(0, 2))
     for one in answer.labels:
-        grid.add_row(f"  {one.score:6.1%}", Text("━" * max(1, round(BAR * one.score)), style="green"), Text(one.label))
+        grid.add_row(f"  {one.score:6.1%}", Text("━" * max(1, round(BAR * one.score)), style="green"), Text(on_one_line(one.label)))
     console.print(Text(source, style="bold"), Text("not sure enough to say", style="yellow") if answer.abstain else "")
     console.print(grid)
 
@@ -86,7 +93,7 @@ def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: 
     """What is here; on a terminal, what else can be had too."""
     for name, stored in found:
         if isinstance(stored, MingmuError):
-            print(f"error: {name}: {stored}", file=sys.stderr)
+            print(on_one_line(f"error: {name}: {stored}"), file=sys.stderr)
     if not found:
         print("no recognizer is here yet; `mingmu recognize` makes general at its first use", file=sys.stderr)
     rows = [_row(stored) for _, stored in found if isinstance(stored, Stored)]
@@ -114,11 +121,11 @@ def _print_rows(columns: Row, rows: Sequence[Row]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in rows:
-            print(*row, sep="\t")
+            print(*map(on_one_line, row), sep="\t")
         return
     table = Table(*columns, box=None, show_header=any(columns), header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(on_one_line(cell)) for cell in row))
     console.print(table)
 
 

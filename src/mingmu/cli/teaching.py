@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mingmu.cli.options import DataDir, Json, Name, open_store
+from mingmu.cli.options import DataDir, Json, Name, asked, open_store
+from mingmu.core.teaching import MAX_SEED, Effort, HeadName, TeachOptions
 
 if TYPE_CHECKING:
     from mingmu.core.recognizer import Recognizer
@@ -23,15 +24,12 @@ Html = Annotated[Path | None, typer.Option("--html", help="Also write a page to 
 def teach(
     data: Data,
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
-    backbone: Annotated[str, typer.Option(help="The recognizer whose network it shares.")] = "general",
+    backbone: Annotated[str, asked("backbone")] = "general",
     test: Annotated[Path | None, typer.Option(help="Photos to measure with; else a part of DATA is set aside.", show_default=False)] = None,
-    add: Annotated[bool, typer.Option("--add", help="Add DATA to the photos it was taught before.")] = False,
-    effort: Annotated[
-        Literal["quick", "normal", "thorough"], typer.Option(help="How many ways of looking at the photos are compared.")
-    ] = "normal",
-    head: Annotated[
-        Literal["auto", "logistic", "discriminant", "svm", "prototype"], typer.Option(help="The kind of head; auto compares some.")
-    ] = "auto",
+    add: Annotated[bool, asked("add", "--add")] = False,
+    effort: Annotated[Effort, asked("effort")] = "normal",
+    head: Annotated[HeadName, asked("head")] = "auto",
+    seed: Annotated[int, asked("seed", min=0, max=MAX_SEED)] = 0,
     html: Html = None,
     card: Annotated[Path | None, typer.Option(help="Also write a model card in Markdown.", show_default=False)] = None,
     as_json: Json = False,
@@ -41,10 +39,9 @@ def teach(
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.evaluate import words
-    from mingmu.teach.teach import Options
 
     store = open_store(data_dir)
-    options = Options(effort=effort) if head == "auto" else Options(effort=effort, forms=(head,))
+    options = verbs.options_of(TeachOptions(backbone=backbone, effort=effort, head=head, seed=seed, add=add))
     with render.progress() as progress:
         taught = verbs.teach(store, data, name=name, backbone=backbone, test=test, add=add, options=options, progress=progress)
     _write_report(store, taught.report, html, card)
@@ -112,7 +109,10 @@ def audit(
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.data.audit_page import audit_page
+    from mingmu.data.exports import check_empty
 
+    if fix:
+        check_empty(fix)  # before minutes go into an audit
     store = open_store(data_dir)
     with render.progress() as progress:
         audited = verbs.audit(store, data, backbone=backbone, progress=progress)
@@ -125,7 +125,11 @@ def audit(
     document: dict[str, Any] = {"photos": len(audited.dataset), "findings": _findings_json(audited.findings)}
     if cleaned:
         lines.append(cleaned.verdict)
-        document["cleaned"] = {"photos": len(cleaned.dataset), "verdict": cleaned.verdict}
+        document["cleaned"] = {
+            "photos": len(cleaned.dataset),
+            "accuracy": {"before": cleaned.before, "after": cleaned.after},
+            "verdict": cleaned.verdict,
+        }
     render.print_result(as_json, document, "\n".join(lines))
 
 

@@ -47,10 +47,15 @@ def rollback(alias: Alias, as_json: Json = False, data_dir: DataDir = None) -> N
 
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A recognizer, one version as in flowers@3, or an alias as in flowers@prod.")],
-    force: Annotated[bool, typer.Option("--force", help="Even what an alias points to; the alias goes too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even a version that is served: the newest, or what an alias points to, which then goes too.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Forget a recognizer, a version or an alias. `mingmu gc` then frees its files."""
+    """Forget a recognizer with all its versions, one version, or an alias. `mingmu gc` then frees its files.
+
+    The newest version is what the name alone means, so it is served: it goes with the recognizer as a whole, or by force.
+    """
     open_store(data_dir).remove(name, force=force)
     print(f"{name} is removed")
 

@@ -6,4 +6,5 @@ from mingmu.client.images import Image as Image
 from mingmu.client.recognizing import Listed as Listed
 from mingmu.client.recognizing import Recognition as Recognition
 from mingmu.client.teaching import Job as Job
+from mingmu.client.teaching import Measured as Measured
 from mingmu.client.teaching import Taught as Taught

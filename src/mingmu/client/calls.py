@@ -26,6 +26,25 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a listing, and the question that gives the next one."""
+
+    entries: list[T]
+    next: Call[Page[T]] | None
+
+
+def listing(url: str, what: str, entry: Callable[[Mapping[str, Any]], T], after: str | None = None) -> Call[Page[T]]:
+    """The entries of a listing, a page at a time."""
+
+    def read(response: httpx.Response) -> Page[T]:
+        document = document_of(response)
+        more = document.get("next")
+        return Page([entry(row) for row in document[what]], listing(url, what, entry, more) if more else None)
+
+    return Call({"method": "GET", "url": url, "params": {"after": after} if after else {}}, read)
+
+
 def headers_for(key: str | None, timeout: float) -> dict[str, str]:
     patience = min(LONGEST_PATIENCE, max(1, round(timeout * 1000)))  # the service drops what nobody waits for any more
     return {"X-Request-Timeout-Ms": str(patience)} | ({"Authorization": f"Bearer {key}"} if key else {})

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from mingmu.client import teaching
 from mingmu.client.archive import Archive
-from mingmu.client.calls import Call, headers_for, pause
+from mingmu.client.calls import Call, Page, headers_for, pause
 from mingmu.client.images import Image
 from mingmu.client.progress import Progress, shown
-from mingmu.client.recognizing import Listed, Recognition, listing, one, portions
-from mingmu.client.teaching import Following, Job, Taught
+from mingmu.client.recognizing import Listed, Recognition, one, portions, recognizers
+from mingmu.client.teaching import Following, Job, Measured, Taught
 from mingmu.core.errors import MingmuError, Overloaded
+from mingmu.core.teaching import Asked
 
 URL = "http://127.0.0.1:8600"
 TIMEOUT = 30.0  # seconds without an answer
@@ -53,33 +54,51 @@ class Client:
             answers += portion
         return answers
 
-    def recognizers(self) -> list[Listed]:
-        """What the service offers."""
-        return self._ask(listing())
+    def recognizers(self) -> Iterator[Listed]:
+        """What the service offers, by name, each at its newest version; listings are asked for page by page, as you go through them."""
+        return self._each(recognizers())
+
+    def versions(self, name: str) -> Iterator[Listed]:
+        """The versions of a recognizer, the oldest first."""
+        return self._each(teaching.versions(name))
+
+    def datasets(self) -> Iterator[Listed]:
+        """The datasets of the service, by name, each at its newest version."""
+        return self._each(teaching.datasets())
 
     def teach(
-        self, source: Path, *, name: str, backbone: str = "general", effort: str = "normal", progress: Progress | None = None
+        self, source: Path, *, name: str, test: Path | None = None, progress: Progress | None = None, **options: Unpack[Asked]
     ) -> Taught:
         """Teach the service what labelled images show: a folder, with one folder for each label in it, or an archive of one.
 
-        The images become the dataset `name`. Waits until the recognizer `name` is ready; a bar shows how far it is, or
-        `progress` is told the step and its share. Raises what the service found wrong, and Conflict if somebody cancels.
+        The images become a version of the dataset `name`; those of `test`, which measure, of the dataset `name-test`. Waits until
+        the recognizer `name` is ready; a bar shows how far it is, or `progress` is told the step and its share. The other options
+        are `backbone`, `effort`, `head`, `seed` and `add`, as `mingmu teach` has them. What is given back is the very version that
+        was made, whoever else teaches. Raises what the service found wrong, and Conflict if somebody cancels.
         """
+        chosen = teaching.checked(options)
         with shown(progress) as tell:
-            self.follow(self._ask(teaching.upload(Archive.of(source, tell), name)).id, tell)
-            return teaching.taught(self.follow(self._ask(teaching.lesson(name, backbone, effort)).id, tell))
+            taught, tested = self._send(source, name, tell), self._send(test, f"{name}-test", tell) if test else None
+            return teaching.taught(self.follow(self._ask(teaching.lesson(name, taught, tested, chosen)).id, tell))
+
+    def _send(self, source: Path, name: str, tell: Progress) -> Job:
+        return self.follow(self._ask(teaching.upload(Archive.of(source, tell), name)).id, tell)
 
     def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
         return self._ask(teaching.example(name, image, label, teach))
 
-    def report(self, name: str) -> dict[str, Any]:
-        """What was measured of a recognizer."""
-        return self._ask(teaching.report(name))
+    def report(self, name: str, dataset: str | None = None) -> dict[str, Any]:
+        """What was measured of a recognizer when it was taught; or later, on another dataset, by its digest or name."""
+        return self._ask(teaching.report(name, dataset))
 
-    def jobs(self) -> list[Job]:
-        """The latest jobs of the service, the newest first."""
-        return self._ask(teaching.jobs())
+    def reports(self, name: str) -> Iterator[Measured]:
+        """Which reports there are of a recognizer."""
+        return self._each(teaching.reports(name))
+
+    def jobs(self) -> Iterator[Job]:
+        """The jobs of the service, the newest first."""
+        return self._each(teaching.jobs())
 
     def cancel(self, job: int) -> Job:
         """Ask that a job ends."""
@@ -119,6 +138,13 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _each(self, call: Call[Page[T]]) -> Iterator[T]:
+        following: Call[Page[T]] | None = call
+        while following:
+            page = self._ask(following)
+            yield from page.entries
+            following = page.next
+
     def _ask(self, call: Call[T]) -> T:
         attempt = 0
         while True:
@@ -150,24 +176,37 @@ class AsyncClient:
             answers += portion
         return answers
 
-    async def recognizers(self) -> list[Listed]:
-        return await self._ask(listing())
+    def recognizers(self) -> AsyncIterator[Listed]:
+        return self._each(recognizers())
+
+    def versions(self, name: str) -> AsyncIterator[Listed]:
+        return self._each(teaching.versions(name))
+
+    def datasets(self) -> AsyncIterator[Listed]:
+        return self._each(teaching.datasets())
 
     async def teach(
-        self, source: Path, *, name: str, backbone: str = "general", effort: str = "normal", progress: Progress | None = None
+        self, source: Path, *, name: str, test: Path | None = None, progress: Progress | None = None, **options: Unpack[Asked]
     ) -> Taught:
+        chosen = teaching.checked(options)
         with shown(progress) as tell:
-            await self.follow((await self._ask(teaching.upload(await asyncio.to_thread(Archive.of, source, tell), name))).id, tell)
-            return teaching.taught(await self.follow((await self._ask(teaching.lesson(name, backbone, effort))).id, tell))
+            taught, tested = await self._send(source, name, tell), await self._send(test, f"{name}-test", tell) if test else None
+            return teaching.taught(await self.follow((await self._ask(teaching.lesson(name, taught, tested, chosen))).id, tell))
+
+    async def _send(self, source: Path, name: str, tell: Progress) -> Job:
+        return await self.follow((await self._ask(teaching.upload(await asyncio.to_thread(Archive.of, source, tell), name))).id, tell)
 
     async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))
 
-    async def report(self, name: str) -> dict[str, Any]:
-        return await self._ask(teaching.report(name))
+    async def report(self, name: str, dataset: str | None = None) -> dict[str, Any]:
+        return await self._ask(teaching.report(name, dataset))
 
-    async def jobs(self) -> list[Job]:
-        return await self._ask(teaching.jobs())
+    def reports(self, name: str) -> AsyncIterator[Measured]:
+        return self._each(teaching.reports(name))
+
+    def jobs(self) -> AsyncIterator[Job]:
+        return self._each(teaching.jobs())
 
     async def cancel(self, job: int) -> Job:
         return await self._ask(teaching.cancel(job))
@@ -203,6 +242,14 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _each(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        following: Call[Page[T]] | None = call
+        while following:
+            page = await self._ask(following)
+            for entry in page.entries:
+                yield entry
+            following = page.next
 
     async def _ask(self, call: Call[T]) -> T:
         attempt = 0

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from mingmu.client.calls import Call, document_of, error_of
+from mingmu.client.calls import Call, Page, document_of, error_of, listing
 from mingmu.client.images import Image, encoded
 from mingmu.core.answers import Answer, Label, Labels
 from mingmu.core.errors import BadImage, MingmuError
@@ -31,7 +31,7 @@ class Recognition:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A recognizer that a service offers, at its newest version."""
+    """A version of a recognizer or a dataset, as a service lists it."""
 
     name: str
     version: int
@@ -79,12 +79,12 @@ def _recognize(recognizer: str, top: int) -> dict[str, Any]:
     return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": {"top": top}}
 
 
-def listing() -> Call[list[Listed]]:
-    def read(response: httpx.Response) -> list[Listed]:
-        rows = document_of(response)["recognizers"]
-        return [Listed(row["name"], row["version"], row["digest"], row["created"]) for row in rows]
+def recognizers() -> Call[Page[Listed]]:
+    return listing("/v1/recognizers", "recognizers", listed)
 
-    return Call({"method": "GET", "url": "/v1/recognizers"}, read)
+
+def listed(row: Mapping[str, Any]) -> Listed:
+    return Listed(row["name"], row["version"], row["digest"], row["created"])
 
 
 def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:

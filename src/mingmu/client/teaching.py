@@ -9,12 +9,15 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from mingmu.client.archive import Archive
-from mingmu.client.calls import Call, document_of, error_of
+from mingmu.client.calls import Call, Page, document_of, error_of, listing
 from mingmu.client.images import Image, encoded
 from mingmu.client.progress import Progress
-from mingmu.core.errors import Conflict, Overloaded
+from mingmu.client.recognizing import Listed, listed
+from mingmu.core.errors import BadRequest, Conflict, Overloaded
+from mingmu.core.teaching import Asked, TeachOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,21 @@ class Taught:
     accuracy: float
     interval: tuple[float, float]  # that holds the true accuracy with 95 % confidence
     result: Mapping[str, Any]  # all that the service said
+
+    @property
+    def reference(self) -> str:
+        """This very version, as in `flowers@3`: the name alone means another one as soon as somebody teaches it again."""
+        return f"{self.recognizer}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A report that there is of a recognizer."""
+
+    kind: str  # teaching or evaluation
+    dataset: str  # digest of what it was measured on
+    names: tuple[str, ...]  # of the datasets that are this one, as in flowers@3
+    created: str  # ISO 8601, UTC
 
 
 class Following:
@@ -106,9 +124,20 @@ def upload(archive: Archive, name: str) -> Call[Job]:
     return Call({"method": "POST", "url": "/v1/datasets", "params": {"name": name}} | body, _accepted)
 
 
-def lesson(name: str, backbone: str, effort: str) -> Call[Job]:
-    """Teach a recognizer the dataset of the same name."""
-    return _call("POST", f"{_path(name)}/teach", _accepted, json={"dataset": name, "backbone": backbone, "effort": effort})
+def checked(options: Asked) -> dict[str, Any]:
+    """The options that were given; raises BadRequest, before anything is sent."""
+    try:
+        TypeAdapter(TeachOptions).validate_json(json.dumps(options))  # as the service will
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise BadRequest(f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}") from None
+    return {**options}
+
+
+def lesson(name: str, dataset: Job, test: Job | None, options: Mapping[str, Any]) -> Call[Job]:
+    """Teach a recognizer the very versions of datasets that jobs have read."""
+    tested = {"test": _read(test)} if test else {}
+    return _call("POST", f"{_path(name)}/teach", _accepted, json={"dataset": _read(dataset)} | tested | dict(options))
 
 
 def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
@@ -118,12 +147,24 @@ def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
     return _call("POST", f"{_path(name)}/examples", _accepted, params=params, content=encoded(image), headers=headers)
 
 
-def report(name: str) -> Call[dict[str, Any]]:
-    return _call("GET", f"{_path(name)}/report", document_of)
+def report(name: str, dataset: str | None) -> Call[dict[str, Any]]:
+    return _call("GET", f"{_path(name)}/report", document_of, params={"dataset": dataset} if dataset else {})
 
 
-def jobs() -> Call[list[Job]]:
-    return _call("GET", "/v1/jobs", lambda response: [_job(row) for row in document_of(response)["jobs"]])
+def jobs() -> Call[Page[Job]]:
+    return listing("/v1/jobs", "jobs", _job)
+
+
+def datasets() -> Call[Page[Listed]]:
+    return listing("/v1/datasets", "datasets", listed)
+
+
+def versions(name: str) -> Call[Page[Listed]]:
+    return listing(f"{_path(name)}/versions", "versions", listed)
+
+
+def reports(name: str) -> Call[Page[Measured]]:
+    return listing(f"{_path(name)}/reports", "reports", _measured)
 
 
 def cancel(job: int) -> Call[Job]:
@@ -144,6 +185,16 @@ def _call(method: str, url: str, read: Any, **more: Any) -> Call[Any]:
 
 def _path(name: str) -> str:
     return f"/v1/recognizers/{quote(name, safe='@')}"
+
+
+def _read(job: Job) -> str:
+    """The dataset that a job has read."""
+    result = job.result or {}
+    return f"{result['dataset']}@{result['version']}"
+
+
+def _measured(row: Mapping[str, Any]) -> Measured:
+    return Measured(row["kind"], row["dataset"], tuple(row["names"]), row["created"])
 
 
 def _accepted(response: httpx.Response) -> Job:

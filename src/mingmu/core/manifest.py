@@ -20,6 +20,8 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9]+)?(/[a-z0-9][a-z0-9_-]*\.[a-z0-9]+)?$", max_length=100)]
 Kind = Literal["backbone", "head", "model"]
+Precision = Literal["fp32", "bf16", "int8"]
+Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml"]
 
 
 class Strict(BaseModel):
@@ -30,6 +32,7 @@ class HeadSpec(Strict):
     """Which backbone a head sits on, and how its scores are made."""
 
     backbone: Digest
+    taught_on: Digest | None = None  # the variant of the backbone whose features it learned from; None: the backbone itself
     features: tuple[str, ...] = ("features",)  # backbone outputs, concatenated in this order
     activation: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: each label is a question of its own, and several may be true
     temperature: float = Field(default=1.0, gt=0)  # scores = activation(logits / temperature)
@@ -52,6 +55,17 @@ class Tolerance(Strict):
     outputs: float = Field(default=2e-3, ge=0, le=0.05)  # largest difference, in units of the output's largest value (at least 1)
 
 
+class Runs(Strict):
+    """What runs a graph, where, and how exactly it computes."""
+
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    precision: Precision = "fp32"
+    provider: Provider = "cpu"
+
+    def __str__(self) -> str:
+        return f"{self.runtime} {self.precision}" + ("" if self.provider == "cpu" else f" on {self.provider}")
+
+
 class Manifest(Strict):
     """What an artifact is: its task, its pixels, its labels, and the SHA-256 of each of its files."""
 
@@ -64,6 +78,7 @@ class Manifest(Strict):
     label_ids: tuple[str, ...] = ()
     head: HeadSpec | None = None
     origin: Origin
+    runs: Runs = Runs()
     tolerance: Tolerance = Tolerance()
     parent: Digest | None = None  # the artifact this one was made from
     made_by: dict[str, JsonValue] = {}  # how it was made, and with what: free, but part of the digest

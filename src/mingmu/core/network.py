@@ -6,9 +6,19 @@ from dataclasses import dataclass, field
 
 from mingmu.core.artifact import GRAPH, PROBES, Artifact
 from mingmu.core.errors import BadArtifact, BadModel
+from mingmu.core.manifest import Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
 from mingmu.core.runtime import MAP, SCORES, OnnxRuntime, Outputs, Runtime
+
+
+def runtime_of(model: bytes, runs: Runs, *, threads: int = 1) -> Runtime:
+    """What runs a graph as its manifest says; raises BadModel, MissingExtra."""
+    if runs.runtime == "onnxruntime":
+        return OnnxRuntime(model, threads=threads, provider=runs.provider)
+    from mingmu.core.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(model, precision=runs.precision, threads=threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,15 +27,21 @@ class Network:
 
     artifact: Artifact
     runtime: Runtime
+    stands_for: str | None = None  # the digest of the network whose variant this is, where it is run in its place
     _seen: dict[tuple[PixelSpec, tuple[str, ...]], list[Outputs]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, artifact: Artifact, *, threads: int = 1) -> Network:
-        """Load a sealed graph; raises BadArtifact if it cannot run."""
+    def open(cls, artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
+        """Load a sealed graph; raises BadArtifact if it cannot run, MissingExtra without what it runs on."""
         try:
-            return cls(artifact, OnnxRuntime(artifact.read(GRAPH), threads=threads))
+            return cls(artifact, runtime_of(artifact.read(GRAPH), artifact.manifest.runs, threads=threads), stands_for)
         except BadModel as error:
             raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
+
+    @property
+    def backbone(self) -> str:
+        """The digest that heads on this network name; a variant in a network's place goes by that network's."""
+        return self.stands_for or self.artifact.digest
 
     def width(self, output: str) -> int:
         """How many values a pooled output has."""
@@ -44,7 +60,8 @@ class Network:
         for probe in probes_of(self.artifact, outputs):
             frame = manifest.pixels.frame(probe.image)
             check_pixels(probe, frame, manifest.tolerance.pixels)
-            check_outputs(probe, self._run(frame, outputs), manifest.tolerance.outputs)
+            for alone in (False, True):
+                check_outputs(probe, self._run(frame, outputs, alone=alone), manifest.tolerance.outputs)
             if manifest.kind == "model" and probe.outputs[SCORES].shape != (len(manifest.labels),):
                 raise BadArtifact(f"{manifest.name}: scores {probe.outputs[SCORES].shape} for {len(manifest.labels)} labels")
 
@@ -55,12 +72,12 @@ class Network:
             self._seen[key] = [self._run(pixels.frame(image), outputs) for image in probe_images_of(self.artifact).values()]
         return self._seen[key]
 
-    def _run(self, frame: Frame, outputs: tuple[str, ...]) -> Outputs:
+    def _run(self, frame: Frame, outputs: tuple[str, ...], *, alone: bool = False) -> Outputs:
         """The named outputs of one image, without the batch axis; raises BadArtifact if the graph does not give them."""
         if missing := sorted({*outputs} - {*self.runtime.outputs}):
             raise BadArtifact(f"{self.artifact.manifest.name} has no output {', '.join(map(repr, missing))}")
         try:
-            found = self.runtime(frame.pixels[None], outputs)
+            found = self.runtime(frame.pixels[None], outputs, alone=alone)
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
             raise BadArtifact(f"{self.artifact.manifest.name}: the graph cannot run: {error}") from error
         for name, values in found.items():

@@ -157,6 +157,19 @@ class PixelSpec(BaseModel):
         return np.frombuffer(small.tobytes("raw", "RGB"), np.uint8).reshape(size[1], size[0], 3)
 
 
+LIGHT_JPEG = 256 * 2**10  # bytes
+LIGHT_PNG = 2**20  # pixels
+
+
+def is_light(data: bytes) -> bool:
+    """Whether an image takes milliseconds to decode, as far as its first bytes tell: a JPEG of few bytes, or a PNG of few pixels."""
+    if data.startswith(b"\xff\xd8"):
+        return len(data) <= LIGHT_JPEG
+    if data.startswith(b"\x89PNG") and len(data) <= LIGHT_PNG:
+        return int.from_bytes(data[16:20]) * int.from_bytes(data[20:24]) <= LIGHT_PNG
+    return False
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """A PNG file of uint8 [H, W, 3] RGB pixels."""
     file = io.BytesIO()

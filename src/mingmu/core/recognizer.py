@@ -24,6 +24,10 @@ from mingmu.core.pixels import Frame, Limits
 from mingmu.core.probes import check_outputs, check_pixels, probes_of
 from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
 
+# How far the score of a probe may move where a head runs on another variant of its backbone than it was taught on. Measured on
+# 2,700 photos, the score that moved most did so by 0.13 with bf16 and 0.29 with int8; a broken variant moves it by nearly 1.
+BETWEEN_VARIANTS = 0.35
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
@@ -143,10 +147,14 @@ class Recognizer:
         return np.asarray(np.einsum("fhw,f->hw", feature_map, weight))
 
     def prove(self) -> None:
-        """Replay the probes; raise Unproven if this machine answers otherwise. The network is proven first, once."""
+        """Replay the probes; raise Unproven if this machine answers otherwise. The network is proven first, once.
+
+        A head on another variant of its backbone than it was taught on may answer a little otherwise: see BETWEEN_VARIANTS.
+        """
         if self.head is None:
             return self.network.prove()
-        tolerance = self.manifest.tolerance
+        tolerance, spec = self.manifest.tolerance, self.head.spec
+        at_home = self.network.artifact.digest == (spec.taught_on or spec.backbone)
         probes = probes_of(self.artifact, (SCORES,), self.network.artifact)
         own_pixels = self.manifest.pixels != self.network.artifact.manifest.pixels  # those of the network were proven with it
         for probe, outputs in zip(probes, self.network.probe_outputs(self.manifest.pixels, self.wants), strict=True):
@@ -156,5 +164,5 @@ class Recognizer:
             width = sum(outputs[name].size for name in self.wants)
             if any(value.ndim != 1 for value in outputs.values()) or width != len(self.head.weight):
                 raise BadArtifact(f"{self.manifest.name}: the head takes {len(self.head.weight)} features, its network gives {width}")
-            check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs)
+            check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs if at_home else BETWEEN_VARIANTS)
         return None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core import graph
 from mingmu.core.errors import BadModel
+from mingmu.core.manifest import Provider
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Pixels = NDArray[np.uint8]
 Outputs = Mapping[str, NDArray[np.float32]]
@@ -19,12 +23,23 @@ FEATURES = "features"  # of a backbone: what heads read
 MAP = "map"  # of a backbone: the feature map whose mean over space is `features`
 SCORES = "scores"  # of a whole model
 
+PROVIDERS: Mapping[Provider, str] = {  # what ONNX Runtime calls them
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
 
 class Runtime(Protocol):
     """Something that runs one graph. Safe to call from several threads at once."""
 
-    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
-        """Run uint8 [N, H, W, 3] pixels; give the named outputs, each float32 with N rows."""
+    def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
+        """Run uint8 [N, H, W, 3] pixels; give the named outputs, each float32 with N rows.
+
+        One processor works on a call, for several calls may run at once; `alone` says that nothing else runs, so all may.
+        """
         ...
 
     @property
@@ -39,21 +54,14 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """A graph in ONNX Runtime. `threads` processors work on one call; several calls may run at once."""
+    """A graph in ONNX Runtime. A call that is alone gets `threads` processors, in a session of its own."""
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1, provider: Provider = "cpu") -> None:
         import onnxruntime as ort
 
         graph.check_sizes(graph.parse(model))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the processors too
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a graph it cannot run
-            raise BadModel(f"ONNX Runtime {ort.__version__} cannot run the graph: {error}") from error
+        self._session = _session(model, 1, provider)
+        self._wide = _session(model, threads, provider) if threads > 1 and provider == "cpu" else self._session
         inputs = self._session.get_inputs()
         if [(i.name, i.type) for i in inputs] != [(INPUT, "tensor(uint8)")]:
             found = ", ".join(f"{i.name} {i.type}" for i in inputs)
@@ -63,7 +71,26 @@ class OnnxRuntime:
             found = ", ".join(f"{output.name} {output.type}" for output in results) or "none"
             raise BadModel(f"a sealed graph gives float32 outputs, tensor(float); this one gives {found}")
         self.outputs = tuple(output.name for output in results)
-        self.name = f"onnxruntime {ort.__version__} cpu"
+        self.name = f"onnxruntime {ort.__version__} {provider}"
 
-    def __call__(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
-        return dict(zip(outputs, self._session.run(outputs, {INPUT: pixels}), strict=True))
+    def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
+        session = self._wide if alone else self._session
+        return dict(zip(outputs, session.run(outputs, {INPUT: pixels}), strict=True))
+
+
+def _session(model: bytes, threads: int, provider: Provider) -> InferenceSession:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the processors too
+    wanted = PROVIDERS[provider]
+    try:
+        session = ort.InferenceSession(model, options, providers=[wanted])
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a graph it cannot run
+        raise BadModel(f"ONNX Runtime {ort.__version__} cannot run the graph: {error}") from error
+    if wanted not in session.get_providers():  # it goes on without one that it cannot load
+        raise BadModel(f"ONNX Runtime {ort.__version__} has no {wanted} on this machine")
+    return session

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,10 @@ from mingmu.core.artifact import GRAPH, HEAD, PROBES, Artifact, pack_arrays, sea
 from mingmu.core.doubt import Doubt
 from mingmu.core.errors import BadModel
 from mingmu.core.head import Head
-from mingmu.core.manifest import Manifest
-from mingmu.core.network import Network
-from mingmu.core.runtime import MAP, SCORES, OnnxRuntime, Outputs, Pixels
+from mingmu.core.manifest import Manifest, Runs
+from mingmu.core.network import Network, runtime_of
+from mingmu.core.probes import probe_images_of
+from mingmu.core.runtime import MAP, SCORES, Outputs, Pixels
 
 
 def probe_images() -> dict[str, bytes]:
@@ -29,24 +32,37 @@ def seal_network(folder: Path, manifest: Manifest, graph: bytes, outputs: Output
 
     `outputs` are what the probe images are known to give, one row each; left out, they are what this machine makes of them.
     """
-    images = probe_images()
+    return _seal_network(folder, manifest, graph, {f"probes/{name}": image for name, image in probe_images().items()}, outputs)
+
+
+def seal_variant(folder: Path, parent: Artifact, runs: Runs, graph: bytes | None = None, **changes: Any) -> Artifact:
+    """Seal a network that does what `parent` does in another way: on other software, less exactly, with another graph.
+
+    It has the probe images of its parent, and what it makes of them itself. `changes` are fields of the manifest.
+    Raises BadModel, MissingExtra.
+    """
+    manifest = parent.manifest.model_copy(update={"runs": runs, "parent": parent.digest, **changes})
+    return _seal_network(folder, manifest, graph or parent.read(GRAPH), probe_images_of(parent), None)
+
+
+def _seal_network(folder: Path, manifest: Manifest, graph: bytes, images: Mapping[str, bytes], outputs: Outputs | None) -> Artifact:
     pixels = np.stack([manifest.pixels.frame(image).pixels for image in images.values()])
     if outputs is None:
-        outputs = probe_outputs(graph, pixels)
+        outputs = probe_outputs(graph, pixels, manifest.runs)
     for name, values in outputs.items():
         if not np.isfinite(values).all():
             raise BadModel(f"output {name!r} is not finite for the probe images; check mean, std and the weights")
     (folder / "probes").mkdir(parents=True)
     for name, image in images.items():
-        (folder / "probes" / name).write_bytes(image)
+        (folder / name).write_bytes(image)
     (folder / GRAPH).write_bytes(graph)
     (folder / PROBES).write_bytes(pack_arrays({"pixels": pixels, **outputs}))
     return seal(folder, manifest)
 
 
-def probe_outputs(graph: bytes, pixels: Pixels) -> Outputs:
+def probe_outputs(graph: bytes, pixels: Pixels, runs: Runs = Runs()) -> Outputs:
     """What a graph makes of the probes' pixels, uint8 [P, H, W, 3]; one by one, as they will be replayed."""
-    runtime = OnnxRuntime(graph)
+    runtime = runtime_of(graph, runs)
     names = [name for name in runtime.outputs if name != MAP]
     rows = [runtime(frame[None], names) for frame in pixels]
     return {name: np.concatenate([row[name] for row in rows]) for name in names}
@@ -66,8 +82,10 @@ def seal_head(
 
     `scores` are what the probe images are known to give; left out, they are what this machine makes of them.
     """
-    if manifest.head is None or manifest.head.backbone != network.artifact.digest:
+    if manifest.head is None or manifest.head.backbone != network.backbone:
         raise BadModel("the head's manifest does not name this backbone")
+    if (manifest.head.taught_on or network.backbone) != network.artifact.digest:
+        raise BadModel("the head's manifest does not name the variant of the backbone that it is sealed on")
     if scores is None:
         scores = _head_scores(Head(manifest.head, weight, bias), network, manifest)
     probes: dict[str, NDArray[np.generic]] = {SCORES: scores}

@@ -13,19 +13,27 @@ Floats = NDArray[np.float32]
 Pairs = NDArray[np.int64]  # [P, 2]
 
 _ROUNDS = 6
+_HOPELESS = 0.8  # after one round; copies cut by 5 % have 0.92 and more by then, and nine tenths of what is proposed has less
 _CHUNK = 1024  # pairs at a time: about 50 MB for 32x32 thumbnails
 
 
 def correlations(thumbs: Floats, pairs: Pairs) -> Floats:
-    """The correlation, -1 to 1, of each pair of thumbnails [N, S, S] once aligned; float32 [P]."""
+    """The correlation, -1 to 1, of each pair of thumbnails [N, S, S] once aligned; float32 [P].
+
+    What is below 0.8 is a first guess: most pairs are no copies, and that shows soon.
+    """
     scores = np.zeros(len(pairs), np.float32)
     for start in range(0, len(pairs), _CHUNK):
         left, right = pairs[start : start + _CHUNK].T
-        scores[start : start + _CHUNK] = _aligned(thumbs[left], thumbs[right])
+        some = _aligned(thumbs[left], thumbs[right], 1)
+        hopeful = np.flatnonzero(some >= _HOPELESS)
+        if len(hopeful):
+            some[hopeful] = _aligned(thumbs[left[hopeful]], thumbs[right[hopeful]], _ROUNDS)
+        scores[start : start + _CHUNK] = some
     return scores
 
 
-def _aligned(fixed: Floats, moving: Floats) -> Floats:
+def _aligned(fixed: Floats, moving: Floats, rounds: int) -> Floats:
     count, side = len(fixed), fixed.shape[1]
     fixed, moving = _standard(fixed), _standard(moving)
     at = np.arange(side, dtype=np.float32)
@@ -36,7 +44,7 @@ def _aligned(fixed: Floats, moving: Floats) -> Floats:
     hessian = turned @ slopes + 1e-2 * np.eye(4, dtype=np.float32)
     p = np.zeros((count, 4), np.float32)
     seen, warped = np.ones_like(fixed), moving
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         error = ((warped - fixed) * seen).reshape(count, -1, 1)
         p -= np.linalg.solve(hessian, turned @ error)[:, :, 0]
         np.clip(p, -side / 10, side / 10, out=p)  # further, any two ovals become the same

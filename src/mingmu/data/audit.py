@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
+from mingmu.data.copies import Copies, copies
 from mingmu.data.dataset import Blobs, Dataset
-from mingmu.data.duplicates import connected, exact_findings, linked, near_findings, near_pairs
+from mingmu.data.duplicates import connected, exact_findings, linked, near_findings
 from mingmu.data.finding import SEVERITIES, Finding
-from mingmu.data.label_errors import label_errors
-from mingmu.data.looks import deviation, look, look_findings
+from mingmu.data.label_errors import JUDGED, label_errors
+from mingmu.data.looks import Looks, deviation, look, look_findings
+from mingmu.data.neighbours import Neighbours, neighbours
 from mingmu.data.splits import leaks
 
 Floats = NDArray[np.float32]
@@ -21,35 +25,48 @@ FEW = 10  # images of a label
 MAX_IMBALANCE = 10.0  # the most frequent label to the rarest
 NEIGHBOURS = 5
 OUTLIER_DEVIATION = 12.0  # the distances have a long tail: on photos of hands, hands reach 12 and other things 14 to 40
-_ROWS = 1024
 
 
-def audit(
-    dataset: Dataset,
-    blobs: Blobs,
-    features: Floats | None = None,
-    probabilities: Floats | None = None,
-    progress: Callable[[str, float], None] | None = None,
-) -> list[Finding]:
-    """All findings about a dataset, the worst and surest first.
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What was seen of each image of a dataset, alone and beside the others."""
 
-    `features` [N, F] are what a backbone makes of each example: outliers need them. `probabilities` [N, C], columns as
-    `dataset.labels`, must come from classifiers not taught with the example (out of fold): label errors need them.
+    looks: Looks
+    near: Neighbours | None  # by embedding; None: there are no features
+    copies: Copies
+    groups: NDArray[np.int64]  # [N]: the same for copies of one picture, and for what the user calls one group
+
+
+def examine(
+    dataset: Dataset, blobs: Blobs, features: Floats | None = None, progress: Callable[[str, float], None] | None = None
+) -> Examined:
+    """Look at every image of a dataset, and find copies.
+
+    `features` [N, F] are what a backbone makes of each example; rows may be no numbers. Outliers and larger cuts need them.
     """
     if features is not None and len(features) != len(dataset):
         raise BadRequest(f"there are features of {len(features)} images; the dataset has {len(dataset)}")
     looks = look(dataset, blobs, progress)
-    pairs, scores = near_pairs(looks.thumbs)
-    readable = looks.readable[pairs].all(axis=1)
-    pairs, scores = pairs[readable], scores[readable]
-    groups = connected(len(dataset), np.concatenate((pairs, linked(dataset))))
+    near = neighbours(features) if features is not None else None
+    found = copies(looks.thumbs, near)
+    found = found.where(np.asarray(looks.readable[found.pairs].all(axis=1), bool))
+    return Examined(looks, near, found, connected(len(dataset), np.concatenate((found.pairs, linked(dataset)))))
+
+
+def audit(dataset: Dataset, examined: Examined, probabilities: Floats | None = None) -> list[Finding]:
+    """All findings about a dataset, the worst and surest first.
+
+    `probabilities` [N, C], columns as `dataset.labels`, must come from classifiers not taught with the example, nor with a
+    copy of it (out of fold): label errors need them.
+    """
+    looks, near = examined.looks, examined.near
     findings = [
         *look_findings(dataset, looks),
         *exact_findings(dataset),
-        *near_findings(dataset, pairs, scores, np.nan_to_num(looks.sizes).prod(axis=1).astype(np.int64)),
-        *leaks(dataset, groups),
+        *near_findings(dataset, examined.copies, np.nan_to_num(looks.sizes).prod(axis=1).astype(np.int64)),
+        *leaks(dataset, examined.groups),
         *(label_errors(dataset, probabilities, looks.readable) if probabilities is not None else ()),
-        *(outliers(dataset, features, looks.readable) if features is not None else ()),
+        *(outliers(dataset, near, looks.readable) if near is not None else ()),
         *label_counts(dataset),
     ]
     return sorted(
@@ -57,18 +74,12 @@ def audit(
     )
 
 
-def outliers(dataset: Dataset, features: Floats, readable: NDArray[np.bool_]) -> Iterator[Finding]:
+def outliers(dataset: Dataset, near: Neighbours, readable: NDArray[np.bool_]) -> Iterator[Finding]:
     """`outlier` for readable images whose nearest neighbours are unusually far, by cosine of the features."""
-    places = np.flatnonzero(readable)
+    places = np.flatnonzero(readable & (near.cosines[:, :NEIGHBOURS] > -1).all(axis=1))
     if len(places) <= 2 * NEIGHBOURS:
         return
-    features = features[places]
-    unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
-    distance = np.empty(len(unit))
-    for start in range(0, len(unit), _ROWS):
-        likeness = unit[start : start + _ROWS] @ unit.T
-        nearest = np.partition(likeness, -NEIGHBOURS - 1, axis=1)[:, -NEIGHBOURS - 1 : -1]  # without itself
-        distance[start : start + _ROWS] = 1 - nearest.mean(axis=1)
+    distance = 1 - near.cosines[places, :NEIGHBOURS].mean(axis=1)
     strangeness = deviation(distance, least=0.005)
     for at in np.flatnonzero(strangeness > OUTLIER_DEVIATION):
         confidence = round(float(1 - OUTLIER_DEVIATION / (2 * strangeness[at])), 3)
@@ -77,11 +88,16 @@ def outliers(dataset: Dataset, features: Floats, readable: NDArray[np.bool_]) ->
 
 
 def label_counts(dataset: Dataset) -> Iterator[Finding]:
-    """`too-few` for each rare label, and `imbalance` for the whole."""
+    """`test-only` and `too-few` for single labels, and `imbalance` for the whole."""
     counts = dataset.counts()
+    tested = Counter(label for example in dataset if example.split == "test" for label in example.labels)
     for label, count in sorted(counts.items()):
-        if count < FEW:
-            yield Finding.of("too-few", label, detail=f"{count} images; {FEW} are the least that can be measured at all")
+        images = "1 image" if count == 1 else f"{count} images"
+        if tested[label] == count:
+            yield Finding.of("test-only", label, detail=f"{images}, in the test part only: there is nothing to learn it from")
+        elif count < FEW:
+            unjudged = "" if count >= JUDGED else f"; below {JUDGED}, wrong labels among them are not looked for"
+            yield Finding.of("too-few", label, detail=f"{images}; with fewer than {FEW} its accuracy cannot be told{unjudged}")
     if counts and max(counts.values()) > MAX_IMBALANCE * min(counts.values()):
         (most, many), (least, few) = counts.most_common(1)[0], min(counts.items(), key=lambda item: (item[1], item[0]))
         yield Finding.of("imbalance", most, least, detail=f"{many} images of {most}, {few} of {least}")

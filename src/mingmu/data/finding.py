@@ -41,7 +41,9 @@ KINDS: dict[str, Kind] = {
     ),
     "near-duplicate": Kind("warning", "nearly the same picture more than once", "keep the first of them, it is the largest"),
     "split-leak": Kind(
-        "error", "the same or nearly the same picture in train and in test", "keep it on one side, or accuracy looks better than it is"
+        "error",
+        "the same or nearly the same picture in train and in test",
+        "keep it on one side, or accuracy looks better than it is",
     ),
     "label-error": Kind("warning", "the label is probably wrong", "look at it; correct the label or remove the image"),
     "outlier": Kind("info", "unlike everything else in the dataset", "look at it; remove it if it does not belong"),
@@ -50,7 +52,8 @@ KINDS: dict[str, Kind] = {
     "bright": Kind("info", "nearly white, unlike the rest", "remove it unless such pictures will be asked about"),
     "odd-size": Kind("info", "much smaller or larger than the rest", "check where it comes from"),
     "odd-shape": Kind("info", "much wider or taller than the rest", "check where it comes from"),
-    "too-few": Kind("warning", "a label with too few images to learn or to measure", "add images"),
+    "test-only": Kind("error", "a label with images in the test part only", "put some of them into train"),
+    "too-few": Kind("warning", "a label with too few images to measure it", "add images"),
     "imbalance": Kind("warning", "some labels have many times the images of others", "add images of the rare ones"),
 }  # docs/data.md has this table, and a test compares
 
@@ -61,7 +64,7 @@ class Finding:
 
     kind: str  # a key of KINDS
     severity: Severity
-    where: tuple[str, ...]  # names of examples or files; labels for empty-class, too-few and imbalance
+    where: tuple[str, ...]  # names of examples or files; labels for empty-class, test-only, too-few and imbalance
     detail: str
     confidence: float | None = None  # 0..1 that it is so; None: it is a fact
     advice: str = ""

@@ -3,7 +3,8 @@
 Confident learning (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels",
 2021, section 3.1): each label has its own threshold, the mean probability of its own examples, so that a label the
 classifier is unsure of is not suspected more than others. An example is suspected where its probability of its own
-label is a small share of that threshold, while another label is likely. bench/audit.py compares this with cleanlab.
+label is a small share of that threshold, while another label is likely. Where the classifier does not know a label (few
+examples, or a mean probability no better than chance), it accuses none of them. bench/audit.py compares this with cleanlab.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mingmu.data.finding import Finding
 
 MAX_SHARE = 0.1  # of its label's threshold that a suspected example reaches
 MIN_OTHER = 0.5  # of the other label's threshold
+JUDGED = 5  # examples of a label: with fewer, the classifier hardly met it, and doubts them all
 
 
 def label_errors(dataset: Dataset, probabilities: NDArray[np.float32], readable: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -50,10 +52,12 @@ def suspects(probabilities: NDArray[np.float32], given: NDArray[np.int64]) -> li
     rows = np.arange(len(given))
     own = probabilities[rows, given]
     totals = np.bincount(given, weights=own, minlength=count)
-    thresholds = np.maximum(totals / np.maximum(np.bincount(given, minlength=count), 1), 1e-6)
+    held = np.bincount(given, minlength=count)
+    thresholds = np.maximum(totals / np.maximum(held, 1), 1e-6)
+    known = (held >= JUDGED) & (thresholds > 1 / count)
     others = probabilities.copy()
     others[rows, given] = -1
     best = others.argmax(axis=1)
     share = own / thresholds[given]
-    suspected = (share < MAX_SHARE) & (others[rows, best] > own) & (others[rows, best] >= MIN_OTHER * thresholds[best])
+    suspected = known[given] & (share < MAX_SHARE) & (others[rows, best] > own) & (others[rows, best] >= MIN_OTHER * thresholds[best])
     return [(int(row), int(best[row]), float(share[row])) for row in np.flatnonzero(suspected)]

@@ -24,7 +24,7 @@ from mingmu.data.readers.entry import Entry, Report
 from mingmu.data.readers.folder import read_folder
 from mingmu.data.readers.table import TABLE_SUFFIXES, is_table, read_table
 from mingmu.data.readers.tree import FolderTree, Tree
-from mingmu.data.readers.voc import read_voc
+from mingmu.data.readers.voc import is_voc, read_voc
 from mingmu.data.readers.yolo import is_yolo, read_yolo
 
 Progress = Callable[[str, float], None]
@@ -96,7 +96,7 @@ def _entries(source: Path, tree: Tree, report: Report) -> tuple[str, list[Entry]
     shallow = [name for name in names if name.count("/") <= 2]
     if files := [name for name in shallow if name.endswith(".json") and is_coco(tree, name)]:
         return "coco", _first_of_each((entry for file in files for entry in read_coco(tree, file, report)), report)
-    if any(name.lower().endswith(".xml") for name in names):
+    if is_voc(tree):
         return "voc", read_voc(tree, report)
     if is_yolo(tree):
         return "yolo", read_yolo(tree, report)

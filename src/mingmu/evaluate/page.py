@@ -64,7 +64,8 @@ def _cards(report: Report) -> Iterable[tuple[str, str, str]]:
         f"{interval(measures.balanced_accuracy)}. Every label counts the same, rare or not",
     )
     yield "Macro F1", percent(measures.macro_f1.value), f"{interval(measures.macro_f1)}. Finding and not over-saying, every label the same"
-    yield "Confidence is off by", percent(measures.calibration.ece), "on average (ECE); 0 would be perfect"
+    trust = measures.calibration
+    yield "Confidence is off by", percent(trust.ece), f"on average (ECE); up to {percent(trust.by_chance)} can be chance"
     if report.cost:
         yield (
             "One answer takes",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import FEW, Measures
-from mingmu.evaluate.predictions import TAUGHT, TEST
+from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, TEST
 
 BELIEVABLE = 0.03  # an ECE that hardly matters
+VOUCHING = 400  # photos, from which on it can be vouched for: of 90 % right, that is then two standard errors
+HARDLY_ANY = 5  # photos of a label under which its figures say next to nothing: 4 right of 4 leave a recall of 51 % possible
+NAMED = 8  # labels
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -53,17 +58,46 @@ def cautions(measures: Measures) -> list[str]:
         found.append(f"{photos(left.unlabelled)} without a label {'was' if left.unlabelled == 1 else 'were'} passed over.")
     if measures.groups < measures.examples:
         found.append(f"Some of the {photos(measures.examples)} belong together ({measures.groups:,} groups); the intervals allow for that.")
-    few = [label.label for label in measures.classes if 0 < label.support < FEW]
+    if measures.source == CROSS_VALIDATION:
+        found.append(
+            "The kind of head was chosen by the same cross-validation that measures it, which flatters it a little; "
+            "the heads that were measured learned from fewer photos than the one that serves, which does it some injustice. "
+            "Photos set aside as a test part would tell."
+        )
+    return found + _scarcities(measures)
+
+
+def _scarcities(measures: Measures) -> list[str]:
+    """Of which labels there are too few photos to say much."""
+
+    def named(low: int, high: int) -> str:
+        return listed([label.label for label in measures.classes if low <= label.support < high])
+
+    none, hardly, few = named(0, 1), named(1, HARDLY_ANY), named(HARDLY_ANY, FEW)
+    found = []
+    if none:
+        found.append(f"No photo of: {none}. How well it finds them was not measured.")
+    if hardly:
+        found.append(f"Fewer than {HARDLY_ANY} photos of: {hardly}. Their own figures say next to nothing.")
     if few:
-        named = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")
-        found.append(f"Fewer than {FEW} photos of: {named}. Their own figures are rough; look at their intervals.")
+        found.append(f"Fewer than {FEW} photos of: {few}. Their own figures are rough; look at their intervals.")
     return found
 
 
+def listed(labels: Sequence[str]) -> str:
+    """The first few labels, and how many more there are."""
+    return ", ".join(labels[:NAMED]) + (f" and {len(labels) - NAMED} more" if len(labels) > NAMED else "")
+
+
 def trust(measures: Measures) -> str:
-    """Whether its confidence can be believed."""
+    """Whether its confidence can be believed; photos that belong together count once in how many there are."""
+    if measures.source == TAUGHT:
+        return "Whether its confidence can be believed cannot be told from photos that it was taught."
     found = measures.calibration
     apart = f"confidence and accuracy lie {percent(found.ece)} apart on average"
+    if found.ece <= max(BELIEVABLE, found.by_chance) and measures.groups < VOUCHING:
+        few = f"{photos(measures.groups)} are too few to vouch for it; {VOUCHING} would do"
+        return f"Nothing speaks against its confidence: {apart}. {few}."
     if found.ece <= BELIEVABLE:
         return f"Its confidence can be believed: of the answers it is 80 % sure of, about 80 % are right; {apart}."
     if found.ece <= found.by_chance:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mingmu.core.errors import Conflict, NotFound
+from mingmu.core.errors import Conflict
 from mingmu.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,20 +49,28 @@ def read(settings: Settings, arguments: Arguments, progress: Progress) -> Result
 
 
 def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
-    """Teach the recognizer `name` the dataset `dataset`."""
+    """Teach the recognizer `name` the dataset `dataset`, as TeachOptions say; the dataset `test`, if there is one, measures it."""
     from mingmu import verbs
+    from mingmu.core.teaching import Asked, TeachOptions
     from mingmu.registry.store import Store
-    from mingmu.teach.teach import Options
 
-    options = Options(effort=arguments.get("effort", "normal"))
-    dataset, backbone = arguments["dataset"], arguments.get("backbone", "general")
-    taught = verbs.teach_dataset(Store.of(settings), dataset, name=arguments["name"], backbone=backbone, options=options, progress=progress)
+    asked = TeachOptions(**{option: arguments[option] for option in Asked.__annotations__ if option in arguments})
+    taught = verbs.teach_dataset(
+        Store.of(settings),
+        arguments["dataset"],
+        name=arguments["name"],
+        test=arguments.get("test"),
+        backbone=asked.backbone,
+        add=asked.add,
+        options=verbs.options_of(asked),
+        progress=progress,
+    )
     measures = taught.report.measures
     return {
         "recognizer": taught.version.name,
         "version": taught.version.version,
         "digest": taught.version.digest,
-        "dataset": dataset,
+        "dataset": f"{taught.dataset.name}@{taught.dataset.version}",
         "labels": [each.label for each in measures.classes],
         "accuracy": asdict(measures.accuracy),
         "measured_on": {"source": measures.source, "examples": measures.examples},
@@ -80,20 +88,17 @@ def add(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
     with store.lock("examples"):
         result = _add(store, recognizer, examples)
     if arguments.get("teach"):
-        again = {"name": recognizer, "dataset": f"{result['dataset']}@{result['version']}"}
-        result |= teach(settings, {**arguments, **again}, progress)
+        again = {"name": recognizer, "dataset": f"{result['dataset']}@{result['version']}", "backbone": recognizer}  # on what it is on
+        result |= teach(settings, again, progress)
     return result
 
 
 def _add(store: Store, recognizer: str, examples: list[Example]) -> Result:
     """A new version of the dataset, with these examples; an image that is in it already takes the new label, and keeps its part."""
     from mingmu.data.dataset import Dataset
+    from mingmu.registry.teachable import taught_on
 
-    digest = store.records.lineage(store.resolve(recognizer).digest).dataset
-    taught_on = store.datasets.with_digest(digest) if digest else []
-    if not taught_on:
-        raise NotFound(f"the photos that {recognizer} was taught on are no longer here; teach it anew, with all photos")
-    newest = store.datasets.resolve(taught_on[-1].name)  # with what was added since
+    newest = taught_on(store, recognizer)
     before = Dataset.from_lines(store.datasets.examples(newest))
     part = {example.image: example.split for example in before}
     new = {example.image: replace(example, split=part.get(example.image)) for example in examples}

@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, insert, select
 
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.registry.blobs import SHA256, Blobs
-from mingmu.registry.index import Index, dataset_versions, datasets, next_number, now
+from mingmu.registry.index import MOST_LISTED, Index, dataset_versions, datasets, newest_of_each, next_number, now
 from mingmu.registry.naming import check_name, unknown_name, unknown_version
 
 
@@ -62,13 +62,20 @@ class Datasets:
         with self._index.reading() as connection:
             return sorted(connection.execute(select(datasets.c.name)).scalars())
 
-    def versions(self, name: str) -> list[DatasetVersion]:
-        """All versions of a name, the newest last; raises NotFound."""
+    def newest(self, after: str = "", most: int = MOST_LISTED) -> list[DatasetVersion]:
+        """The newest version of each name, in the order of the names, from the one that comes after `after`."""
+        with self._index.reading() as connection:
+            return [_version(row) for row in connection.execute(newest_of_each(dataset_versions, after, most))]
+
+    def versions(self, name: str, after: int = 0, most: int | None = None) -> list[DatasetVersion]:
+        """The versions of a name, the newest last: all, or so many after a number. Raises NotFound."""
         check_name(name)
-        query = select(dataset_versions).where(dataset_versions.c.name == name).order_by(dataset_versions.c.version)
+        mine = dataset_versions.c.name == name
+        query = select(dataset_versions).where(mine, dataset_versions.c.version > after).order_by(dataset_versions.c.version).limit(most)
         with self._index.reading() as connection:
             found = [_version(row) for row in connection.execute(query)]
-        if not found:
+            known = found or connection.execute(select(datasets.c.name).where(datasets.c.name == name)).first()
+        if not known:
             raise unknown_name("dataset", name, self.names())
         return found
 
@@ -88,6 +95,14 @@ class Datasets:
         query = select(dataset_versions).where(dataset_versions.c.digest == digest).order_by(dataset_versions.c.created)
         with self._index.reading() as connection:
             return [_version(row) for row in connection.execute(query)]
+
+    def ancestry(self, version: DatasetVersion) -> Iterator[DatasetVersion]:
+        """A version, what it was made from, what that was made from, and so on, as far as it is still here."""
+        found, seen = [version], set[str]()
+        while found and found[-1].digest not in seen:
+            yield found[-1]
+            seen.add(found[-1].digest)
+            found = self.with_digest(found[-1].parent) if found[-1].parent else []
 
     def examples(self, version: DatasetVersion) -> bytes:
         """The JSON lines that were added."""

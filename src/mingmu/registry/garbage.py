@@ -13,6 +13,7 @@ from mingmu.core.manifest import Manifest
 from mingmu.registry.datasets import images_of
 from mingmu.registry.index import dataset_versions, reports, versions
 from mingmu.registry.store import Store
+from mingmu.registry.tuning import Tunings
 
 DAY = 24 * 3600.0
 AT_ONCE = 500  # blobs that are freed while writers wait
@@ -49,9 +50,10 @@ class _Needs:
         self._images: dict[str, set[str]] = {}
 
     def artifacts(self, connection: Connection) -> set[str]:
-        """Every artifact that has a name, and the backbones of those that are heads."""
+        """Every artifact that has a name, the backbones of those that are heads, and the variants of these that machines run."""
         named = _column(connection, versions.c.digest)
-        return named | {manifest.head.backbone for digest in named if (manifest := self._manifest(digest)) and manifest.head}
+        sealed = named | {manifest.head.backbone for digest in named if (manifest := self._manifest(digest)) and manifest.head}
+        return sealed | {tuning.chosen for tuning in Tunings(self._store.data_dir).all() if tuning.network in sealed}
 
     def blobs(self, connection: Connection) -> set[str]:
         """Every report, every dataset's examples and pictures, and the copies of artifacts."""

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, upda
 from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
 
 SCHEMA = "0002"  # the newest revision under migrations/versions
+MOST_LISTED = 100  # in one go, unless told otherwise
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
 MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
 UNAVAILABLE = ("08", "28", "3D", "40", "53", "57")  # SQLSTATE classes of a server that is not there for us, now or with this login
@@ -197,6 +198,13 @@ def next_number(connection: Connection, names: sa.Table, name: str) -> int:
         return 1
     connection.execute(update(names).where(names.c.name == name).values(newest=newest + 1))
     return int(newest) + 1
+
+
+def newest_of_each(table: sa.Table, after: str, most: int) -> sa.Select[Any]:
+    """The newest version of each name that comes after one, in the order of the names."""
+    newest = select(table.c.name, sa.func.max(table.c.version).label("version")).where(table.c.name > after)
+    page = newest.group_by(table.c.name).order_by(table.c.name).limit(most).subquery()
+    return select(table).join(page, sa.and_(table.c.name == page.c.name, table.c.version == page.c.version)).order_by(table.c.name)
 
 
 def now() -> str:

@@ -14,14 +14,13 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from mingmu.core.errors import NotFound, QueueFull
-from mingmu.registry.index import Index, job_events, now
+from mingmu.registry.index import MOST_LISTED, Index, job_events, now
 from mingmu.registry.index import jobs as table
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 DEAD_AFTER = 10.0  # seconds without a heartbeat
 MOST_ATTEMPTS = 2
-MOST_LISTED = 100
 KEPT = 1000  # the newest jobs; what came of older ones stays, but how it came about is forgotten
 RETRY_AFTER = 10.0  # seconds
 
@@ -86,10 +85,11 @@ class Jobs:
         with self._index.reading() as connection:
             return _get(connection, number)
 
-    def newest(self, most: int = MOST_LISTED) -> list[Job]:
-        """The latest jobs, the newest first."""
+    def newest(self, before: int | None = None, most: int = MOST_LISTED) -> list[Job]:
+        """The latest jobs, the newest first: of all, or of those that came before one."""
+        query = select(table).order_by(table.c.id.desc()).limit(most)
         with self._index.reading() as connection:
-            return [_job(row) for row in connection.execute(select(table).order_by(table.c.id.desc()).limit(most))]
+            return [_job(row) for row in connection.execute(query if before is None else query.where(table.c.id < before))]
 
     def events(self, number: int, after: int = 0, most: int = MOST_LISTED) -> list[Event]:
         """What happened to a job since an event, the oldest first."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 
 from mingmu.core.artifact import Artifact
-from mingmu.core.errors import BadArtifact, NotFound
+from mingmu.core.errors import BadArtifact, MissingExtra, NotFound
 from mingmu.core.head import Head
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
+from mingmu.registry.tuning import Tunings
 from mingmu.tasks import task_named
+
+log = logging.getLogger(__name__)
 
 
 class Library:
@@ -21,21 +25,29 @@ class Library:
     def __init__(self, store: Store, *, threads: int = 1, limits: Limits = Limits()) -> None:
         self.store = store
         self.limits = limits
+        self.tunings = Tunings(store.data_dir)
         self._threads = threads
-        self._networks: weakref.WeakValueDictionary[str, Network] = weakref.WeakValueDictionary()
+        self._networks: weakref.WeakValueDictionary[tuple[str, str], Network] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
     def open(self, digest: str) -> Recognizer:
-        """Load and prove a recognizer; raises BadArtifact or Unproven."""
+        """Load and prove a recognizer; raises BadArtifact or Unproven.
+
+        It runs on the variant of its network that was chosen for this machine, unless it does not prove itself there.
+        """
         artifact = self._artifact(digest)
         manifest = artifact.manifest
-        task = task_named(manifest.task)
         if manifest.head is None:
-            return Recognizer(artifact, self.network(artifact), task, limits=self.limits)
-        network = self.network(self._artifact(manifest.head.backbone))
-        recognizer = Recognizer(artifact, network, task, Head.open(artifact), self.limits)
-        recognizer.prove()
-        return recognizer
+            return Recognizer(artifact, self.network(artifact), task_named(manifest.task), limits=self.limits)
+        backbone = self._artifact(manifest.head.backbone)
+        network = self.network(backbone)
+        try:
+            return self._with_head(artifact, network)
+        except BadArtifact as error:
+            if network.artifact.digest == backbone.digest:
+                raise
+            log.warning("%s runs on the sealed network: on its variant (%s) it fails: %s", manifest.name, network.runtime.name, error)
+            return self._with_head(artifact, self.sealed(backbone))
 
     def _artifact(self, digest: str) -> Artifact:
         try:
@@ -44,11 +56,30 @@ class Library:
             raise BadArtifact(f"the data folder has lost an artifact: {error}") from error
 
     def network(self, artifact: Artifact) -> Network:
-        """The proven network of a backbone or whole model, shared by all who ask for it."""
+        """The proven network of a backbone or whole model, shared by all who ask for it, as it runs best on this machine."""
+        try:
+            tuning = self.tunings.get(artifact.digest)
+            if tuning is not None and tuning.chosen != artifact.digest:
+                return self._proven(self._artifact(tuning.chosen), artifact)
+        except (BadArtifact, MissingExtra) as error:  # nothing is down: what was sealed is still there
+            log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
+        return self.sealed(artifact)
+
+    def sealed(self, artifact: Artifact) -> Network:
+        """The proven network as it was sealed, whatever was chosen for this machine."""
+        return self._proven(artifact, artifact)
+
+    def _with_head(self, artifact: Artifact, network: Network) -> Recognizer:
+        recognizer = Recognizer(artifact, network, task_named(artifact.manifest.task), Head.open(artifact), self.limits)
+        recognizer.prove()
+        return recognizer
+
+    def _proven(self, artifact: Artifact, asked: Artifact) -> Network:
+        key = artifact.digest, asked.digest
         with self._lock:  # one at a time: two threads must not load the same large graph twice
-            network = self._networks.get(artifact.digest)
+            network = self._networks.get(key)
             if network is None:
-                network = Network.open(artifact, threads=self._threads)
+                network = Network.open(artifact, threads=self._threads, stands_for=asked.digest)
                 network.prove()
-                self._networks[artifact.digest] = network
+                self._networks[key] = network
             return network

@@ -21,13 +21,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Executable, Row, ScalarSelect, delete, insert, select
+from sqlalchemy import Column, Connection, Row, ScalarSelect, Select, delete, insert, select
 
 from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.registry.blobs import Blobs
 from mingmu.registry.datasets import Datasets
-from mingmu.registry.index import Index, aliases, next_number, now, postgres_url, recognizers, sqlite_url, versions
+from mingmu.registry.index import (
+    MOST_LISTED,
+    Index,
+    aliases,
+    newest_of_each,
+    next_number,
+    now,
+    postgres_url,
+    recognizers,
+    sqlite_url,
+    versions,
+)
 from mingmu.registry.jobs import Jobs
 from mingmu.registry.lineage import Records
 from mingmu.registry.naming import NUMBER, check_alias, unknown_name, unknown_version
@@ -131,13 +142,19 @@ class Store:
         with self.index.reading() as connection:
             return sorted(connection.execute(select(recognizers.c.name)).scalars())
 
-    def versions(self, name: str) -> list[Version]:
-        """All versions of a name, the newest last; raises NotFound."""
+    def newest(self, after: str = "", most: int = MOST_LISTED) -> list[Version]:
+        """The newest version of each name, in the order of the names, from the one that comes after `after`."""
+        with self.index.reading() as connection:
+            return [_version(row) for row in connection.execute(newest_of_each(versions, after, most))]
+
+    def versions(self, name: str, after: int = 0, most: int | None = None) -> list[Version]:
+        """The versions of a name, the newest last: all, or so many after a number. Raises NotFound."""
         check_name(name)
-        query = select(versions).where(versions.c.name == name).order_by(versions.c.version)
+        query = select(versions).where(versions.c.name == name, versions.c.version > after).order_by(versions.c.version).limit(most)
         with self.index.reading() as connection:
             found = [_version(row) for row in connection.execute(query)]
-        if not found:
+            known = found or connection.execute(_newest(name)).first()
+        if not known:
             raise unknown_name("recognizer", name, self.names())
         return found
 
@@ -195,7 +212,9 @@ class Store:
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Forget `name` with all its versions, `name@3`, or the alias `name@prod` alone; gc then frees the artifacts.
 
-        What an alias points to is refused with Conflict, unless forced: then the alias goes too. Raises NotFound.
+        A version that is served under a name without a number is refused with Conflict, unless forced: the newest, for it is what
+        `name` alone means, and what an alias points to, which then goes too. `name` with all its versions goes unless an alias is
+        there. Raises NotFound.
         """
         target = self.resolve(reference)
         name, _, wanted = reference.partition("@")
@@ -243,11 +262,11 @@ class Store:
         return found[-1]
 
 
-def _newest(name: str) -> Executable:
+def _newest(name: str) -> Select[Any]:
     return select(versions).where(versions.c.name == name).order_by(versions.c.version.desc()).limit(1)
 
 
-def _referred(name: str, wanted: str) -> Executable:
+def _referred(name: str, wanted: str) -> Select[Any]:
     """The version that comes after the @: a number, an alias, or nothing for the newest."""
     if not wanted:
         return _newest(name)
@@ -271,6 +290,9 @@ def _remove(connection: Connection, name: str, number: int | None, force: bool) 
     held = [alias for alias, version in _pointing(connection, name).items() if number in (None, version.version)]
     if held and not force:
         raise Conflict(f"{', '.join(f'{name}@{alias}' for alias in held)} would point nowhere; move it first, or force the removal")
+    newest = connection.execute(_newest(name)).first()
+    if newest and newest.version == number and not force:
+        raise Conflict(f"{name}@{number} is what {name} alone means, and is served; remove {name} as a whole, or force the removal")
     connection.execute(delete(aliases).where(aliases.c.name == name, aliases.c.alias.in_(held)))
     if number is not None:
         connection.execute(delete(versions).where(versions.c.name == name, versions.c.version == number))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from mingmu.core.errors import DeadlineExceeded, QueueFull
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+IsAlone = Callable[[], bool]
+"""Whether nothing else waits or runs at this moment, so that one batch may have the whole machine."""
 
 RATE_MEMORY = 0.9  # share of the old estimate kept at each batch
 
@@ -24,11 +29,10 @@ class Outcome(Generic[Out]):
 
     value: Out
     waited: float  # seconds in the queue
-    ran: float  # seconds its batch took
     batch: int  # how many items ran together
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting(Generic[In, Out]):
     item: In
     future: asyncio.Future[Outcome[Out]]
@@ -36,16 +40,17 @@ class _Waiting(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """Runs `call` on up to `max_batch` items at a time, on `workers` threads of `pool`.
+    """Runs `call` on up to `max_batch` items at a time, on up to `workers` threads of `pool`.
 
-    Nothing waits while a worker is idle: items gather only while all are busy, and what has gathered is divided
-    among the workers that are free. When `max_queue` items wait, the next is refused at once. An item that is
-    cancelled or past its deadline leaves the queue and is never run.
+    Nothing waits while a worker is idle: items gather only while all are busy, and what has gathered is divided among
+    the workers that are free. A worker that is done takes the next batch itself; it need not wait for the event loop.
+    `call` gives for each item its value or the exception that it alone met. When `max_queue` items wait, the next is
+    refused at once. An item that is cancelled or past its deadline leaves the queue and is never run.
     """
 
     def __init__(
         self,
-        call: Callable[[Sequence[In]], Sequence[Out]],
+        call: Callable[[Sequence[In], IsAlone], Sequence[Out | Exception]],
         pool: Executor,
         *,
         workers: int = 1,
@@ -54,12 +59,13 @@ class Batcher(Generic[In, Out]):
     ) -> None:
         self._call = call
         self._pool = pool
+        self._workers = workers
         self._idle = workers
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._queue: dict[asyncio.Future[Outcome[Out]], _Waiting[In, Out]] = {}  # in order of arrival
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._rate = math.inf  # items per second, as lately seen
+        self._lock = threading.Lock()  # of the queue and the count of idle workers
+        self._rate = math.inf  # items per second and worker, as lately seen
 
     def __len__(self) -> int:
         """How many items wait."""
@@ -67,61 +73,83 @@ class Batcher(Generic[In, Out]):
 
     def waiting(self) -> list[In]:
         """The items that wait, in order of arrival; safe to ask from other threads."""
-        return [waiting.item for waiting in list(self._queue.values())]
+        with self._lock:
+            return [waiting.item for waiting in self._queue.values()]
 
     async def submit(self, item: In, *, deadline: float = math.inf) -> Outcome[Out]:
         """Run one item; `deadline` is a time of `time.monotonic()`.
 
-        Raises QueueFull at once, DeadlineExceeded when the deadline passes, and what `call` raises.
+        Raises QueueFull at once, DeadlineExceeded when the deadline passes, and what `call` gives or raises.
         """
-        if len(self._queue) >= self._max_queue:
-            raise QueueFull(f"{len(self._queue)} images are already waiting; that is the limit", retry_after=self._backlog())
-        left = deadline - time.monotonic()
-        if left <= 0:
+        now, loop = time.monotonic(), asyncio.get_running_loop()
+        if deadline <= now:
             raise DeadlineExceeded("the request's deadline had passed before it could be queued")
-        future: asyncio.Future[Outcome[Out]] = asyncio.get_running_loop().create_future()
-        self._queue[future] = _Waiting(item, future, time.monotonic())
-        self._dispatch()
+        future: asyncio.Future[Outcome[Out]] = loop.create_future()
+        self._enqueue(_Waiting(item, future, now), loop)
+        alarm = None if deadline == math.inf else loop.call_later(deadline - now, _expire, future)
         try:
-            async with asyncio.timeout(None if left == math.inf else left):
-                return await future
-        except TimeoutError:
-            raise DeadlineExceeded("the request's deadline passed before its answer was ready") from None
+            return await future
         finally:
-            self._queue.pop(future, None)
+            if alarm:
+                alarm.cancel()
+            with self._lock:
+                self._queue.pop(future, None)
+
+    def _enqueue(self, waiting: _Waiting[In, Out], loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if len(self._queue) >= self._max_queue:
+                raise QueueFull(f"{len(self._queue)} images are already waiting; that is the limit", retry_after=self._backlog())
+            self._queue[waiting.future] = waiting
+            wakes = self._idle > 0
+            self._idle -= wakes
+        if wakes:
+            self._pool.submit(self._work, loop)
 
     def _backlog(self) -> float:
         """Seconds until the queue as it is will have been worked off."""
-        return max(1.0, math.ceil(len(self._queue) / self._rate))
+        return max(1.0, math.ceil(len(self._queue) / (self._rate * self._workers)))
 
-    def _dispatch(self) -> None:
-        """Hand what waits to the workers that are free."""
-        while self._idle and self._queue:
-            size = min(self._max_batch, math.ceil(len(self._queue) / self._idle))
-            batch = [self._queue.pop(future) for future in [*self._queue][:size]]
-            self._idle -= 1
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._tasks.add(task)  # the loop itself keeps only a weak reference
-            task.add_done_callback(self._tasks.discard)
+    def _take(self) -> list[_Waiting[In, Out]]:
+        """This worker's share of what waits; none sends it to rest."""
+        with self._lock:
+            size = min(self._max_batch, math.ceil(len(self._queue) / (self._idle + 1)))
+            batch = [self._queue.pop(future) for future in list(islice(self._queue, size))]
+            self._idle += not batch
+            return batch
 
-    async def _run(self, batch: list[_Waiting[In, Out]]) -> None:
+    def _is_alone(self) -> bool:
+        return not self._queue and self._idle == self._workers - 1
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One batch, on a thread of the pool; then to the end of the pool's line, where other networks wait for their turn."""
+        batch = self._take()
+        if not batch:
+            return
         started = time.monotonic()
         try:
-            values = await asyncio.get_running_loop().run_in_executor(self._pool, self._call, [waiting.item for waiting in batch])
+            values = self._call([waiting.item for waiting in batch], self._is_alone)
             if len(values) != len(batch):
                 raise RuntimeError(f"{len(batch)} items in, {len(values)} answers out")
-            ran = time.monotonic() - started
-            self._learn(len(batch) / max(ran, 1e-9))
-            for waiting, value in zip(batch, values, strict=True):
-                if not waiting.future.done():  # its client may have left meanwhile
-                    waiting.future.set_result(Outcome(value, started - waiting.since, ran, len(batch)))
         except Exception as error:  # noqa: BLE001 - whatever the call raised belongs to the batch's members
-            for waiting in batch:
-                if not waiting.future.done():
-                    waiting.future.set_exception(error)
-        finally:
-            self._idle += 1
-            self._dispatch()
+            values = [error] * len(batch)
+        try:
+            loop.call_soon_threadsafe(self._deliver, batch, values, started, time.monotonic() - started)
+            self._pool.submit(self._work, loop)
+        except RuntimeError:  # the loop or the pool has been closed: nobody waits any more
+            return
 
-    def _learn(self, rate: float) -> None:
+    def _deliver(self, batch: list[_Waiting[In, Out]], values: Sequence[Out | Exception], started: float, ran: float) -> None:
+        rate = len(batch) / max(ran, 1e-9)
         self._rate = rate if math.isinf(self._rate) else RATE_MEMORY * self._rate + (1 - RATE_MEMORY) * rate
+        for waiting, value in zip(batch, values, strict=True):
+            if waiting.future.done():  # its client may have left meanwhile
+                continue
+            if isinstance(value, Exception):
+                waiting.future.set_exception(value)
+            else:
+                waiting.future.set_result(Outcome(value, started - waiting.since, len(batch)))
+
+
+def _expire(future: asyncio.Future[Outcome[Out]]) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded("the request's deadline passed before its answer was ready"))

@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 DIGEST = "4711d0f3f85a3c1ad116e61c35510f4a58563be666631296db2dc863cce2b228"
 LISTED: Json = {"name": "general", "version": 1, "digest": DIGEST, "created": "2026-11-23T07:03:57+00:00"}
-RECOGNIZERS: Json = {"recognizers": [LISTED]}
+RECOGNIZERS: Json = {"recognizers": [LISTED], "next": None}
 RECOGNIZER: Json = LISTED | {
     "task": "classify",
     "labels": ["tench", "goldfish", "great white shark"],
@@ -19,7 +19,6 @@ RECOGNIZER: Json = LISTED | {
         "provenance": "EfficientNet-Lite0 by Google, trained on ImageNet-1k; converted to torch by ML Illustrated",
     },
     "backbone": "b8da6163ec2c309a81d4acf03fdaf561fd08daaac15e413b0643f0eb27746fc5",
-    "versions": [1],
     "aliases": {},
 }  # of its labels, the first three
 RECOGNITION: Json = {

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.network import Network
-from mingmu.core.pixels import Frame, Limits, encode_png
+from mingmu.core.pixels import Frame, Limits, encode_png, is_light
 from mingmu.core.recognizer import Reading, Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
-from mingmu.serve.batcher import Batcher
+from mingmu.serve.batcher import Batcher, IsAlone
 from mingmu.serve.problems import KINDS
 from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
@@ -59,13 +60,29 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
+    """An image on its way to a network: encoded, or as pixels already."""
+
     name: str
-    pixels: NDArray[np.uint8]
     recognizer: Recognizer
+    image: bytes | Decoded
+    deadline: float
     explain: bool
 
 
-_Row = tuple[Reading, NDArray[np.float32] | None]
+class Decoded(NamedTuple):
+    """Pixels, and the seconds it took to make them."""
+
+    frame: Frame
+    seconds: float
+
+
+class _Row(NamedTuple):
+    """What a batch gives for one image."""
+
+    decoded: Decoded
+    reading: Reading
+    feature_map: NDArray[np.float32] | None
+    ran: float
 
 
 class Host:
@@ -78,7 +95,7 @@ class Host:
         self.ready = False
         threads = settings.threads or cpu_count()
         limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
-        self._library = Library(self.store, threads=1, limits=limits)
+        self._library = Library(self.store, threads=threads, limits=limits)
         self._parallel = threads
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
@@ -170,9 +187,15 @@ class Host:
         loading = self._served.get(reference)
         return loading.result() if loading and _succeeded(loading) else None
 
+    def forget(self, name: str) -> None:
+        """Drop a recognizer from memory, in all its versions; whoever asks for it again loads it again."""
+        for reference in [each for each, loading in self._served.items() if _succeeded(loading) and loading.result().version.name == name]:
+            del self._served[reference]
+        self._drop_idle_batchers()
+
     def turns(self) -> asyncio.Semaphore:
-        """What the images of one request share, so that they never keep more than all decoders from others."""
-        return asyncio.Semaphore(self._parallel)
+        """What the images of one request share, so that they never keep the machine from others for long."""
+        return asyncio.Semaphore(2 * self._parallel)
 
     async def look_up(self, call: Callable[..., T], *args: object) -> T:
         """Ask the store something on the loaders' threads."""
@@ -183,11 +206,14 @@ class Host:
     ) -> Seen:
         """Run one encoded image through a recognizer; `deadline` is a time of `time.monotonic()`.
 
-        Images that share `turns` wait for one another, not for a place in the queue of the decoders.
+        A light image is decoded by the thread that runs the network; one that may take long is decoded aside, so that those
+        who share its batch need not wait for it. Images that share `turns` wait for one another, not for a place in the queue.
         """
         async with turns or nullcontext():
-            frame, decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
-        return await self._see(served, frame, decoded, deadline, explain)
+            if is_light(image):
+                return await self._see(served, image, deadline, explain)
+            decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
+            return await self._see(served, decoded, deadline, explain)
 
     async def see_pixels(self, served: Served, pixels: NDArray[np.uint8], *, deadline: float = math.inf) -> Seen:
         """Run uint8 [H, W, 3] pixels of exactly the recognizer's size through it."""
@@ -195,24 +221,25 @@ class Host:
         if pixels.shape != (height, width, 3):
             raise BadRequest(f"pixels have the shape {list(pixels.shape)}; this recognizer takes [{height}, {width}, 3]")
         frame = Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height)))
-        return await self._see(served, frame, 0.0, deadline, explain=False)
+        return await self._see(served, Decoded(frame, 0.0), deadline, explain=False)
 
     async def explain(self, served: Served, seen: Seen) -> bytes:
         """A PNG of the frame, with what speaks for the top class marked on it."""
         return await self._in(self._decoders, _explain, served.recognizer, seen)
 
-    async def _see(self, served: Served, frame: Frame, decoded: float, deadline: float, explain: bool) -> Seen:
+    async def _see(self, served: Served, image: bytes | Decoded, deadline: float, explain: bool) -> Seen:
         if explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
-        work = _Work(served.version.name, frame.pixels, served.recognizer, explain)
+        work = _Work(served.version.name, served.recognizer, image, deadline, explain)
         outcome = await self._batcher(served.recognizer).submit(work, deadline=deadline)
-        return Seen(frame, *outcome.value, decoded, outcome.waited, outcome.ran, outcome.batch)
+        row = outcome.value
+        return Seen(row.decoded.frame, row.reading, row.feature_map, row.decoded.seconds, outcome.waited, row.ran, outcome.batch)
 
     def _batcher(self, recognizer: Recognizer) -> Batcher[_Work, _Row]:
         key = (recognizer.network.artifact.digest, recognizer.manifest.pixels.size)
         if key not in self._batchers:
             self._batchers[key] = Batcher(
-                lambda works: _run(recognizer.network, works),
+                partial(_run, recognizer.network),
                 self._workers,
                 workers=self._parallel,
                 max_batch=self.settings.max_batch,
@@ -280,27 +307,45 @@ def _succeeded(loading: asyncio.Future[Served]) -> bool:
     return loading.done() and not loading.cancelled() and loading.exception() is None
 
 
-def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> tuple[Frame, float]:
+def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> Decoded:
     started = time.monotonic()
     if started > deadline:
         raise DeadlineExceeded("the request's deadline passed before its image was decoded")
-    return recognizer.frame(image), time.monotonic() - started
+    return Decoded(recognizer.frame(image), time.monotonic() - started)
 
 
-def _run(network: Network, works: Sequence[_Work]) -> list[_Row]:
-    """Run a batch through the network once, and each row through its own recognizer's head."""
-    names = {name: None for work in works for name in work.recognizer.wants}  # a dict keeps the order
-    if any(work.explain for work in works):
+def _run(network: Network, works: Sequence[_Work], is_alone: IsAlone) -> list[_Row | Exception]:
+    """Decode what is not yet, run it through the network once, and each row through its own recognizer's head."""
+    found = [_decoded(work) for work in works]
+    good = [(work, each) for work, each in zip(works, found, strict=True) if isinstance(each, Decoded)]
+    rows = iter(_run_decoded(network, good, is_alone) if good else ())
+    return [next(rows) if isinstance(each, Decoded) else each for each in found]
+
+
+def _decoded(work: _Work) -> Decoded | Exception:
+    """The pixels of an image, or what is wrong with it: a bad one fails alone."""
+    if isinstance(work.image, Decoded):
+        return work.image
+    try:
+        return _decode(work.recognizer, work.image, work.deadline)
+    except Exception as error:  # noqa: BLE001 - it is raised where the image is waited for
+        return error
+
+
+def _run_decoded(network: Network, works: Sequence[tuple[_Work, Decoded]], is_alone: IsAlone) -> list[_Row]:
+    names = {name: None for work, _ in works for name in work.recognizer.wants}  # a dict keeps the order
+    if any(work.explain for work, _ in works):
         names[MAP] = None
-    pixels = works[0].pixels[None] if len(works) == 1 else np.stack([work.pixels for work in works])
-    outputs = network.runtime(pixels, [*names])
-    rows: list[_Row | None] = [None] * len(works)
-    for recognizer in {work.recognizer.digest: work.recognizer for work in works}.values():
-        mine = [i for i, work in enumerate(works) if work.recognizer.digest == recognizer.digest]
-        readings = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants})
-        for i, reading in zip(mine, readings, strict=True):
-            rows[i] = (reading, outputs[MAP][i] if works[i].explain else None)
-    return [row for row in rows if row is not None]
+    pixels = [decoded.frame.pixels for _, decoded in works]
+    started = time.monotonic()
+    outputs = network.runtime(pixels[0][None] if len(works) == 1 else np.stack(pixels), [*names], alone=is_alone())
+    ran = time.monotonic() - started
+    readings: dict[int, Reading] = {}
+    for recognizer in {work.recognizer.digest: work.recognizer for work, _ in works}.values():
+        mine = [i for i, (work, _) in enumerate(works) if work.recognizer.digest == recognizer.digest]
+        own = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants})
+        readings |= dict(zip(mine, own, strict=True))
+    return [_Row(decoded, readings[i], outputs[MAP][i] if work.explain else None, ran) for i, (work, decoded) in enumerate(works)]
 
 
 def _explain(recognizer: Recognizer, seen: Seen) -> bytes:

@@ -6,11 +6,10 @@ import base64
 import inspect
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NoReturn
 
-import orjson
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -20,14 +19,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
-from mingmu.serve import oip, schemas, teaching
+from mingmu.serve import datasets, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.attendance import together
 from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
 from mingmu.serve.edge import Edge
 from mingmu.serve.events import Streams
+from mingmu.serve.express import Express, direct
 from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
 from mingmu.serve.problems import KINDS, Problem
+from mingmu.serve.queries import Page, flag, query
+from mingmu.serve.replies import json_answer, service_of, store_of
 from mingmu.serve.service import Call, Service
 from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
@@ -46,12 +48,17 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         names = host.store.names()
-        try:
-            await host.start(*(name for name in AT_START if name in names))
-        except MingmuError as error:
-            app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
-            raise
-        yield
+        async with AsyncExitStack() as doors:
+            try:
+                await host.start(*(name for name in AT_START if name in names))
+                if settings.grpc_port is not None:
+                    from mingmu.serve.rpc.door import grpc_door
+
+                    app.state.grpc_port = await doors.enter_async_context(grpc_door(service))
+            except MingmuError as error:
+                app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
+                raise
+            yield
         await host.stop()
 
     app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
@@ -59,6 +66,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
+    app.middleware_stack = Express(app.build_middleware_stack(), Edge(direct(recognize), service))
     return app
 
 
@@ -68,6 +76,8 @@ def _add_routes(app: FastAPI) -> None:
         ("GET", "/v1/recognizers/{name}", recognizer),
         ("POST", "/v1/recognizers/{name}/recognize", recognize),
         *teaching.ROUTES,
+        *datasets.ROUTES,
+        *jobs.ROUTES,
         ("GET", "/v2/health/live", oip.live),
         ("GET", "/v2/health/ready", oip.ready),
         ("GET", "/v2", oip.server),
@@ -77,6 +87,7 @@ def _add_routes(app: FastAPI) -> None:
         ("GET", "/v2/models/{name}/versions/{version}/ready", oip.model_ready),
         ("POST", "/v2/models/{name}/infer", oip.infer),
         ("POST", "/v2/models/{name}/versions/{version}/infer", oip.infer),
+        *tfserving.ROUTES,
         ("GET", "/metrics", metrics),
         ("GET", "/problems/{kind}", problem),
     ]
@@ -109,14 +120,17 @@ async def _pass_on(request: Request, error: Exception) -> NoReturn:
 
 
 def recognizers(request: Request) -> Response:
-    """The recognizers that there are, each at its newest version."""
-    host = _service(request).host
-    return _json({"recognizers": [asdict(host.store.resolve(name)) | _problem(host, name) for name in host.store.names()]})
+    """The recognizers that there are by name, each at its newest version."""
+    page, host = Page.of(request), service_of(request).host
+    found = host.store.newest(page.name, page.wanted)
+    return json_answer(
+        page.show("recognizers", found, lambda version: asdict(version) | _problem(host, version.name), lambda version: version.name)
+    )
 
 
 def recognizer(request: Request) -> Response:
     """What a recognizer is: its labels, its digest, its terms, its versions."""
-    host, store = _service(request).host, _service(request).host.store
+    host, store = service_of(request).host, store_of(request)
     version = store.resolve(request.path_params["name"])
     manifest = store.artifact(version.digest).manifest
     width, height = manifest.pixels.size
@@ -126,10 +140,9 @@ def recognizer(request: Request) -> Response:
         "size": {"width": width, "height": height},
         "origin": manifest.origin.model_dump(),
         "backbone": manifest.head.backbone if manifest.head else None,
-        "versions": [each.version for each in store.versions(version.name)],
         "aliases": {alias: pointed.version for alias, pointed in store.aliases(version.name).items()},
     }
-    return _json(asdict(version) | about | _problem(host, request.path_params["name"]))
+    return json_answer(asdict(version) | about | _problem(host, request.path_params["name"]))
 
 
 def _problem(host: Host, reference: str) -> dict[str, str]:
@@ -139,7 +152,7 @@ def _problem(host: Host, reference: str) -> dict[str, str]:
 
 async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
-    service = _service(request)
+    service = service_of(request)
     asked = Asked.of(request)
     reference, content_type = request.path_params["name"], request.headers.get("content-type", "")
     async with service.call(request, reference) as call:
@@ -156,7 +169,7 @@ async def recognize(request: Request) -> Response:
         version = served.version
         ms = {"decode": 0.0, "queue": 0.0, "network": 0.0} | call.visit.milliseconds()
     head = {"recognizer": version.name, "version": version.version, "digest": version.digest}
-    return _json(head | {"answers": answers, "timing_ms": ms})
+    return json_answer(head | {"answers": answers, "timing_ms": ms})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +183,13 @@ class Asked:
     @classmethod
     def of(cls, request: Request) -> Asked:
         """Read the query; raises BadRequest."""
-        given = request.query_params
-        unknown = sorted(set(given) - {"top", "explain", "coverage"})
-        if unknown:
-            raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; there are top, coverage and explain")
-        top, explain, coverage = given.get("top", str(DEFAULT_TOP)), given.get("explain", "false"), given.get("coverage")
+        given = query(request, "top", "coverage", "explain")
+        top, coverage = given.get("top", str(DEFAULT_TOP)), given.get("coverage")
         if not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
             raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
-        if explain not in ("true", "false"):
-            raise BadRequest(f"explain is {explain[:20]!r}; it is true or false")
         if coverage is not None and not COVERAGE.fullmatch(coverage):
             raise BadRequest(f"coverage is {coverage[:20]!r}; it is a number between 0 and 1, such as 0.95")
-        return cls(int(top), explain == "true", None if coverage is None else float(coverage))
+        return cls(int(top), flag(given, "explain"), None if coverage is None else float(coverage))
 
     def check(self, served: Served) -> None:
         """Raise NotExplainable or NoCoverage where the recognizer cannot give what is asked for."""
@@ -233,7 +241,7 @@ class _Answerer:
 
 def metrics(request: Request) -> Response:
     """Metrics in Prometheus's text format."""
-    return Response(_service(request).telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(service_of(request).telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def problem(request: Request) -> Response:
@@ -247,12 +255,3 @@ async def problem(request: Request) -> Response:
 async def home(request: Request) -> Response:
     """The way to the documentation."""
     return RedirectResponse("docs")
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
-
-
-def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content), media_type=JSON)

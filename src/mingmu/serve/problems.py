@@ -87,10 +87,15 @@ class Problem:
         }
 
     def response(self, path: str, request_id: str) -> Response:
-        """The answer to a request for `path`; under /v2 it has the form that the Open Inference Protocol asks for."""
-        if path.startswith("/v2"):
+        """The answer to a request for `path`."""
+        if is_plain(path):
             return Response(orjson.dumps({"error": self.detail}), self.status, self.headers, "application/json")
         return Response(orjson.dumps(self.document(request_id)), self.status, self.headers, MEDIA_TYPE)
+
+
+def is_plain(path: str) -> bool:
+    """Whether errors have the plain form `{"error": …}` there, as the Open Inference Protocol and TensorFlow Serving have it."""
+    return path.startswith(("/v2", "/v1/models/"))
 
 
 def title(kind: str) -> str:

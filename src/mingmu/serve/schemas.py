@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
-from mingmu.serve import examples, teaching_schemas
+from mingmu.serve import examples, teaching_schemas, tfserving_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
-from mingmu.serve.problems import KINDS, MEDIA_TYPE
+from mingmu.serve.oip_json import InferJson
+from mingmu.serve.problems import KINDS, MEDIA_TYPE, is_plain
 from mingmu.serve.service import MAX_TIMEOUT_MS
-from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, REF, Described, Strict
+from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, REF, Described, Listing, Strict
 from mingmu.serve.shapes import model as _model
-from mingmu.serve.tensors import InferJson
 
 TITLE = "Mingmu"
 ABOUT = "Image recognition as a service: a photo in, a proven answer out."
@@ -80,7 +80,7 @@ class ListedSchema(VersionSchema):
     problem: str | None = Field(None, description="Why this version is not served, but the one before it.")
 
 
-class RecognizersSchema(Strict):
+class RecognizersSchema(Listing):
     recognizers: list[ListedSchema]
 
 
@@ -103,7 +103,6 @@ class RecognizerSchema(ListedSchema):
     size: SizeSchema
     origin: OriginSchema
     backbone: str | None
-    versions: list[int]
     aliases: dict[str, int]
 
 
@@ -180,10 +179,10 @@ class InferenceSchema(Strict):
     outputs: list[OutputSchema]
 
 
-MODELS: tuple[type[BaseModel], ...] = (
-    RecognitionSchema, RecognizersSchema, RecognizerSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
+MODELS: tuple[type[Any], ...] = (
+    RecognitionSchema, RecognizersSchema, RecognizerSchema, VersionSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
     LiveSchema, ReadySchema, ModelReadySchema, ServerSchema, ModelSchema, InferenceSchema,
-    *teaching_schemas.MODELS,
+    *teaching_schemas.MODELS, *tfserving_schemas.MODELS,
 )  # fmt: skip
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"  # a red PNG, 1x1
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
@@ -241,12 +240,13 @@ MODEL = _model("ModelSchema", examples.MODEL)
 MODEL_READY = _model("ModelReadySchema", examples.MODEL_READY)
 INFERENCE = _model("InferenceSchema", examples.INFERENCE) | {"application/octet-stream": BINARY}
 ROUTES: Described = {
-    ("GET", "/v1/recognizers"): ("recognizers", [], None, _model("RecognizersSchema", examples.RECOGNIZERS), (500,)),
+    ("GET", "/v1/recognizers"): ("recognizers", PAGED, None, _model("RecognizersSchema", examples.RECOGNIZERS), (400, 500, 503)),
     ("GET", "/v1/recognizers/{name}"): ("recognizers", [NAME], None, _model("RecognizerSchema", examples.RECOGNIZER), (400, 404, 500)),
     ("POST", "/v1/recognizers/{name}/recognize"): (
         "recognizers", [NAME, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", examples.RECOGNITION), (*IN_CALLS, 403),
     ),
     **teaching_schemas.ROUTES,
+    **tfserving_schemas.ROUTES,
     ("GET", "/v2/health/live"): ("open inference protocol", [], None, _model("LiveSchema", examples.LIVE), ()),
     ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _model("ReadySchema", examples.READY), (503,)),
     ("GET", "/v2"): ("open inference protocol", [], None, _model("ServerSchema", examples.SERVER), ()),
@@ -271,7 +271,7 @@ ROUTES: Described = {
 def _failure(path: str, status: int) -> dict[str, Any]:
     kinds = [name for name, kind in KINDS.items() if kind.status == status]
     description = " ".join(f"`{name}`: {KINDS[name].meaning}" for name in kinds)
-    if path.startswith("/v2"):
+    if is_plain(path):
         is_ready = path.endswith("/ready") and status == 503
         content = _not_ready(path) if is_ready else _model("InferenceErrorSchema")
     else:

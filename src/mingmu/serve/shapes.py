@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from mingmu.registry.index import MOST_LISTED
+from mingmu.serve.queries import MOST
 
 JSON = "application/json"
 REF = "#/components/schemas/"
@@ -26,6 +29,15 @@ NAME = {
     "name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "general",
     "description": "`general` is its newest version, `general@3` version 3.",
 }  # fmt: skip
+LIMIT = {
+    "name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": MOST_LISTED},
+    "description": "Most entries to give.",
+}  # fmt: skip
+AFTER = {
+    "name": "after", "in": "query", "schema": {"type": "string"},
+    "description": "Begin after this entry: the `next` of the page before.",
+}  # fmt: skip
+PAGED = [LIMIT, AFTER]
 IN_CALLS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # what a request with a body may meet
 
 # (method, path): tag, parameters, request body, content of the answer, statuses of errors
@@ -34,6 +46,12 @@ Described = dict[tuple[str, str], tuple[str, list[dict[str, Any]], dict[str, Any
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Listing(Strict):
+    """A page of a listing."""
+
+    next: str | None = Field(description="What to give as `after` for the next page; null: there is none.")
 
 
 def model(name: str, example: object = None) -> dict[str, Any]:

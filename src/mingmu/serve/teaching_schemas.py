@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import Field
 
-from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, Described, Strict, model
+from mingmu.serve import teaching_examples as examples
+from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, Described, Listing, Strict, model
 from mingmu.serve.teaching import MAX_LABEL, AliasJson, RollbackJson, TeachJson
 from mingmu.serve.uploads import MEDIA_TYPES
 
@@ -34,7 +35,7 @@ class JobSchema(Strict):
     finished: str | None
 
 
-class JobsSchema(Strict):
+class JobsSchema(Listing):
     jobs: list[JobSchema]
 
 
@@ -59,8 +60,12 @@ class DatasetVersionSchema(Strict):
     created: str
 
 
-class DatasetsSchema(Strict):
+class DatasetsSchema(Listing):
     datasets: list[DatasetVersionSchema]
+
+
+class DatasetVersionsSchema(Listing):
+    versions: list[DatasetVersionSchema]
 
 
 class DatasetSchema(DatasetVersionSchema):
@@ -69,16 +74,36 @@ class DatasetSchema(DatasetVersionSchema):
     images: int
     labels: dict[str, int]
     findings: list[dict[str, Any]]
-    versions: list[int]
+
+
+class PointedVersionSchema(DatasetVersionSchema):
+    aliases: list[str] = Field(description="The aliases that point to this version.")
+
+
+class VersionsSchema(Listing):
+    versions: list[PointedVersionSchema]
+
+
+class ListedReportSchema(Strict):
+    kind: Literal["teaching", "evaluation"]
+    dataset: str = Field(description="The digest of the dataset that was measured on; what to give as `dataset` to read the report.")
+    names: list[str] = Field(description="The versions of datasets that have this digest.")
+    created: str
+
+
+class ReportsSchema(Listing):
+    """The report of the teaching, and of each other dataset the latest."""
+
+    reports: list[ListedReportSchema]
 
 
 class RemovedSchema(Strict):
     removed: str
 
 
-MODELS: tuple[type[BaseModel], ...] = (
-    JobSchema, JobsSchema, DatasetJobSchema, RecognizerJobSchema, DatasetsSchema, DatasetSchema, RemovedSchema,
-    TeachJson, AliasJson, RollbackJson,
+MODELS: tuple[type[Any], ...] = (
+    JobSchema, JobsSchema, DatasetJobSchema, RecognizerJobSchema, DatasetsSchema, DatasetSchema, DatasetVersionsSchema,
+    VersionsSchema, ReportsSchema, RemovedSchema, TeachJson, AliasJson, RollbackJson,
 )  # fmt: skip
 JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}, "example": 1}
 LAST_EVENT = {
@@ -95,7 +120,7 @@ AGAIN = {
 }  # fmt: skip
 FORCE = {
     "name": "force", "in": "query", "schema": {"type": "boolean", "default": False},
-    "description": "Remove it even if an alias points to it; the alias goes too.",
+    "description": "Remove a version even if it is served: as the newest, or by an alias, which goes too.",
 }  # fmt: skip
 DATASET = {
     "name": "name", "in": "query", "required": True, "schema": {"type": "string"},
@@ -103,11 +128,15 @@ DATASET = {
 }  # fmt: skip
 ARCHIVE = {"required": True, "content": dict.fromkeys(MEDIA_TYPES, BINARY)}
 IMAGES = {"required": True, "content": IMAGE_BODIES}
-REPORT = {JSON: {"schema": {"type": "object"}}, "text/html": {"schema": {"type": "string"}}}
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+MEASURED = {
+    "name": "dataset", "in": "query", "schema": {"type": "string"},
+    "description": "A dataset that it was evaluated on, by digest or by name; without it, the report of the teaching.",
+}  # fmt: skip
+REPORT = {JSON: {"schema": {"type": "object"}, "example": examples.REPORT}, "text/html": {"schema": {"type": "string"}}}
+EVENTS = {"text/event-stream": {"schema": {"type": "string"}, "example": examples.EVENTS}}
 FOUND = (400, 404, 500, 503)
-QUEUED = model("RecognizerJobSchema")
 ALIAS = {"alias": "prod"}
+POINTED = model("VersionSchema", examples.POINTED)
 
 
 def _form(name: str, example: object) -> dict[str, Any]:
@@ -116,25 +145,31 @@ def _form(name: str, example: object) -> dict[str, Any]:
 
 ACCEPTED = frozenset((("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{name}/teach"), ("POST", "/v1/recognizers/{name}/examples")))
 ROUTES: Described = {
-    ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema"), IN_CALLS),
-    ("GET", "/v1/datasets"): ("datasets", [], None, model("DatasetsSchema"), (500, 503)),
-    ("GET", "/v1/datasets/{name}"): ("datasets", [NAME], None, model("DatasetSchema"), FOUND),
+    ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema", examples.READING), IN_CALLS),
+    ("GET", "/v1/datasets"): ("datasets", PAGED, None, model("DatasetsSchema", examples.DATASETS), (400, 500, 503)),
+    ("GET", "/v1/datasets/{name}"): ("datasets", [NAME], None, model("DatasetSchema", examples.DATASET), FOUND),
+    ("GET", "/v1/datasets/{name}/versions"): (
+        "datasets", [NAME, *PAGED], None, model("DatasetVersionsSchema", examples.DATASET_VERSIONS), FOUND,
+    ),
     ("POST", "/v1/recognizers/{name}/teach"): (
-        "recognizers", [NAME], _form("TeachJson", {"dataset": "flowers"}), QUEUED, IN_CALLS,
+        "recognizers", [NAME], _form("TeachJson", {"dataset": "flowers"}),
+        model("RecognizerJobSchema", examples.TEACHING), (*IN_CALLS, 409),
     ),
     ("POST", "/v1/recognizers/{name}/examples"): (
-        "recognizers", [NAME, LABEL, AGAIN], IMAGES, QUEUED, (*IN_CALLS, 403),
+        "recognizers", [NAME, LABEL, AGAIN], IMAGES, model("RecognizerJobSchema", examples.ADDING), (*IN_CALLS, 403),
     ),
-    ("GET", "/v1/recognizers/{name}/report"): ("recognizers", [NAME], None, REPORT, FOUND),
+    ("GET", "/v1/recognizers/{name}/report"): ("recognizers", [NAME, MEASURED], None, REPORT, FOUND),
+    ("GET", "/v1/recognizers/{name}/reports"): ("recognizers", [NAME, *PAGED], None, model("ReportsSchema", examples.REPORTS), FOUND),
+    ("GET", "/v1/recognizers/{name}/versions"): ("recognizers", [NAME, *PAGED], None, model("VersionsSchema", examples.VERSIONS), FOUND),
     ("POST", "/v1/recognizers/{name}/aliases"): (
-        "recognizers", [NAME], _form("AliasJson", ALIAS | {"version": 1}), model("VersionSchema"), IN_CALLS,
+        "recognizers", [NAME], _form("AliasJson", ALIAS | {"version": 1}), POINTED, IN_CALLS,
     ),
     ("POST", "/v1/recognizers/{name}/rollback"): (
-        "recognizers", [NAME], _form("RollbackJson", ALIAS), model("VersionSchema"), (*IN_CALLS, 409),
+        "recognizers", [NAME], _form("RollbackJson", ALIAS), POINTED, (*IN_CALLS, 409),
     ),
-    ("DELETE", "/v1/recognizers/{name}"): ("recognizers", [NAME, FORCE], None, model("RemovedSchema"), (*FOUND, 409)),
-    ("GET", "/v1/jobs"): ("jobs", [], None, model("JobsSchema"), (500, 503)),
-    ("GET", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema"), FOUND),
-    ("DELETE", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema"), FOUND),
+    ("DELETE", "/v1/recognizers/{name}"): ("recognizers", [NAME, FORCE], None, model("RemovedSchema", examples.REMOVED), (*FOUND, 409)),
+    ("GET", "/v1/jobs"): ("jobs", PAGED, None, model("JobsSchema", examples.JOBS), (400, 500, 503)),
+    ("GET", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema", examples.TAUGHT), FOUND),
+    ("DELETE", "/v1/jobs/{id}"): ("jobs", [JOB_ID], None, model("JobSchema", examples.CANCELLED), FOUND),
     ("GET", "/v1/jobs/{id}/events"): ("jobs", [JOB_ID, LAST_EVENT], None, EVENTS, (*FOUND, 429)),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from starlette.types import Scope
@@ -22,6 +23,15 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 MAX_NAMES = 200  # recognizers that have metrics of their own
 OTHER = "other recognizers"  # no recognizer can be called that
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
+
+
+_PROCESS = os.urandom(4).hex()
+_numbers = count()
+
+
+def new_id() -> str:
+    """An id that no other request has, here or elsewhere: a random one of this process, and a number."""
+    return f"{_PROCESS}{next(_numbers):08x}"
 
 
 @dataclass(slots=True)
@@ -45,8 +55,8 @@ class Visit:
     @classmethod
     def of(cls, scope: Scope) -> Visit:
         """A visit begins when the head of its request is in; a sane X-Request-Id is kept."""
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        return cls(given if REQUEST_ID.fullmatch(given) else os.urandom(8).hex(), scope["method"], scope["path"][:200])
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+        return cls(given if REQUEST_ID.fullmatch(given) else new_id(), scope["method"], scope["path"][:200])
 
     def meets(self, served: Served) -> None:
         """Note which recognizer answers."""
@@ -62,12 +72,20 @@ class Visit:
         return stages | {"total": round((time.monotonic() - self.arrived) * 1e3, 3)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    images: Counter
+    batch: Histogram
+    stages: dict[str, Histogram]
+
+
 class Telemetry:
     """The metrics of one service, in a registry of their own."""
 
     def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
         self._waiting = waiting
         self._names = {""}
+        self._by_name: dict[str, _Series] = {}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
@@ -82,13 +100,13 @@ class Telemetry:
 
     def saw(self, visit: Visit, seen: Seen) -> None:
         """Count one image that was answered."""
-        name = self._label(visit.recognizer)
+        series = self._series(self._label(visit.recognizer))
         visit.counted += 1
-        self._images.labels(name, "").inc()
-        self._batch.labels(name).observe(seen.batch)
+        series.images.inc()
+        series.batch.observe(seen.batch)
         for stage, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
             visit.stage(stage, seconds)
-            self._stages.labels(name, stage).observe(seconds)
+            series.stages[stage].observe(seconds)
 
     def failed(self, visit: Visit, kind: str) -> None:
         """Count one image that has an error of its own."""
@@ -102,7 +120,7 @@ class Telemetry:
         if visit.images > visit.counted:
             self._images.labels(name, visit.kind).inc(visit.images - visit.counted)
         if visit.images:
-            self._stages.labels(name, "total").observe(stages["total"] / 1e3)
+            self._series(name).stages["total"].observe(stages["total"] / 1e3)
         log.info(
             "request",
             extra={
@@ -128,6 +146,14 @@ class Telemetry:
         for name in self._names - {""}:
             self._queue.labels(name).set(waiting[name])
         return generate_latest(self.registry)
+
+    def _series(self, name: str) -> _Series:
+        """What is counted for each image, looked up once a name."""
+        found = self._by_name.get(name)
+        if found is None:
+            stages = {stage: self._stages.labels(name, stage) for stage in ("decode", "queue", "network", "total")}
+            found = self._by_name[name] = _Series(self._images.labels(name, ""), self._batch.labels(name), stages)
+        return found
 
     def _label(self, name: str) -> str:
         """The label of a recognizer: its name, or `other` once there are very many, for each has some eighty time series."""

@@ -1,164 +1,51 @@
-"""Reads and writes the messages of the Open Inference Protocol, version 2, with its binary tensor extension.
-
-A message is JSON; tensors may follow it as raw bytes, in the order in which the JSON names them. The header
-Inference-Header-Content-Length then says where the JSON ends.
-"""
+"""The tensors of inference requests and answers, however they came in: the Open Inference Protocol's BYTES, UINT8 and FP32."""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from mingmu.core.errors import BadRequest
-from mingmu.serve.bodies import check_json, from_base64
 
-MAX_JSON_VALUES = 2**20  # seven pictures of 224x224 pixels
-
-
-class TensorJson(BaseModel):
-    """An input tensor."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: str
-    datatype: str
-    shape: Annotated[list[int], FailFast(), Field(min_length=1, max_length=8)]
-    parameters: dict[str, Any] = {}
-    data: Any = None
-
-
-class RequestedJson(BaseModel):
-    """An output that is asked for."""
-
-    model_config = ConfigDict(strict=True)
-
-    name: str
-    parameters: dict[str, Any] = {}
-
-
-class InferJson(BaseModel):
-    """The JSON of an inference request."""
-
-    model_config = ConfigDict(strict=True)
-
-    id: str = ""
-    parameters: dict[str, Any] = {}
-    inputs: Annotated[list[TensorJson], FailFast(), Field(min_length=1, max_length=8)]
-    outputs: Annotated[list[RequestedJson], FailFast(), Field(max_length=8)] = []
+OUTPUTS = ("scores", "labels")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An inference request, and the raw bytes of those inputs that came as such."""
+class Tensor:
+    """An input.
 
-    json: InferJson
-    raw: dict[str, bytes]
+    BYTES are a list of elements, or bytes in which each element follows its length (4 bytes, little endian);
+    UINT8 are bytes, one a value. The data of other datatypes is not read, for no model takes them.
+    """
 
-
-def read_request(body: bytes, header_length: str | None) -> Request:
-    """Take a body apart; raises BadRequest."""
-    end = len(body)
-    if header_length is not None:
-        if not header_length.isdecimal() or int(header_length) > len(body):
-            raise BadRequest(f"Inference-Header-Content-Length is {header_length[:20]!r}; the body has {len(body)} bytes")
-        end = int(header_length)
-    json = body[:end]
-    check_json(json, MAX_JSON_VALUES + MAX_JSON_VALUES // 2)  # nested tensors have a bracket for every pixel
-    try:
-        parsed = InferJson.model_validate(orjson.loads(json))
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"JSON: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise BadRequest(f"JSON: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    raw, at = {}, end
-    for tensor in parsed.inputs:
-        size = _binary_size(tensor)
-        if size is not None:
-            raw[tensor.name] = body[at : at + size]
-            at += size
-    if at != len(body):
-        raise BadRequest(f"the inputs name {at - end} bytes of binary data; {len(body) - end} follow the JSON")
-    return Request(parsed, raw)
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: bytes | Sequence[bytes] = b""
 
 
-def _binary_size(tensor: TensorJson) -> int | None:
-    if any(name.startswith("shared_memory") for name in tensor.parameters):
-        raise BadRequest(f"input {tensor.name!r}: shared memory is not supported")
-    size = tensor.parameters.get("binary_data_size")
-    if size is None:
-        return None
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise BadRequest(f"input {tensor.name!r}: binary_data_size is a number of bytes")
-    if tensor.data is not None:
-        raise BadRequest(f"input {tensor.name!r} has both data and binary_data_size")
-    return size
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An output that is asked for."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_images(tensor: TensorJson, raw: bytes | None, max_images: int) -> list[bytes]:
-    """Encoded images from a BYTES tensor [n]: length-prefixed (4 bytes, little endian) as binary, base64 in JSON."""
-    if len(tensor.shape) != 1:
-        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape}; it is [n], n encoded images")
-    _check_count(tensor, max_images)
-    if raw is not None:
-        elements = _elements(raw, tensor.name)
-    else:
-        if not isinstance(tensor.data, list) or not all(isinstance(text, str) for text in tensor.data):
-            raise BadRequest(f"input {tensor.name!r}: data is a list of images in base64")
-        elements = [from_base64(text, f"image {i}") for i, text in enumerate(tensor.data)]
-    if len(elements) != tensor.shape[0]:
-        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {len(elements)} elements")
-    return elements
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """An inference request, whatever protocol it came by."""
 
-
-def _elements(raw: bytes, name: str) -> list[bytes]:
-    elements, at = [], 0
-    while at < len(raw):
-        length = int.from_bytes(raw[at : at + 4], "little")
-        elements.append(raw[at + 4 : at + 4 + length])
-        at += 4 + length
-    if at != len(raw):
-        raise BadRequest(f"input {name!r}: its last element is cut short")
-    return elements
-
-
-def read_pixels(tensor: TensorJson, raw: bytes | None, size: tuple[int, int], max_images: int) -> NDArray[np.uint8]:
-    """Pixels, uint8 [n, height, width, 3], from a UINT8 tensor; `size` is (width, height)."""
-    wanted = [size[1], size[0], 3]
-    if tensor.shape[1:] != wanted:
-        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape}; this model takes {[-1, *wanted]}")
-    _check_count(tensor, max_images)
-    values = raw if raw is not None else _values(tensor)
-    if len(values) != math.prod(tensor.shape):
-        raise BadRequest(f"input {tensor.name!r} has the shape {tensor.shape} but {len(values)} values")
-    return np.frombuffer(values, np.uint8).reshape(tensor.shape)
-
-
-def _values(tensor: TensorJson) -> bytes:
-    """The numbers of a tensor in JSON, nested or flat. NumPy never sees them: it would make texts of them all if one were a text."""
-    values = tensor.data
-    while isinstance(values, list) and values and isinstance(values[0], list):
-        if any(not isinstance(row, list) or len(row) != len(values[0]) for row in values):
-            raise BadRequest(f"input {tensor.name!r}: data is ragged")
-        values = [*chain.from_iterable(values)]
-    if not isinstance(values, list) or any(type(value) is not int or not 0 <= value <= 255 for value in values):
-        raise BadRequest(f"input {tensor.name!r}: data holds whole numbers from 0 to 255")
-    return bytes(values)
-
-
-def _check_count(tensor: TensorJson, max_images: int) -> None:
-    if not 1 <= tensor.shape[0] <= max_images:
-        allowed = f"1 to {max_images} are allowed (settings: max_images, max_queue)"
-        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; {allowed}")
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Asked]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +55,6 @@ class Output:
     name: str
     shape: list[int]
     values: NDArray[np.float32] | Sequence[str]
-    binary: bool
 
     @property
     def datatype(self) -> str:
@@ -181,16 +67,63 @@ class Output:
         return b"".join(struct.pack("<I", len(text)) + text for text in (value.encode() for value in self.values))
 
 
-def write_response(head: dict[str, object], outputs: Sequence[Output]) -> tuple[bytes, int | None]:
-    """The body of an answer, and the length of its JSON where tensors follow it."""
-    listed, raws = [], []
-    for output in outputs:
-        entry: dict[str, object] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
-        if output.binary:
-            raws.append(output.raw())
-            entry["parameters"] = {"binary_data_size": len(raws[-1])}
-        else:
-            entry["data"] = output.values.ravel() if isinstance(output.values, np.ndarray) else [*output.values]
-        listed.append(entry)
-    json = orjson.dumps(head | {"outputs": listed}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return b"".join((json, *raws)), len(json) if raws else None
+def images_in(tensor: Tensor, max_images: int) -> list[bytes]:
+    """Encoded images from a BYTES tensor [n]."""
+    if len(tensor.shape) != 1:
+        raise BadRequest(f"input {tensor.name!r} has the shape {[*tensor.shape]}; it is [n], n encoded images")
+    _check_count(tensor, max_images)
+    count = tensor.shape[0]
+    elements = _elements(tensor.data, tensor.name, count) if isinstance(tensor.data, bytes) else [*tensor.data]
+    if len(elements) != count:
+        raise BadRequest(f"input {tensor.name!r} has the shape [{count}] but {len(elements)} elements")
+    return elements
+
+
+def _elements(raw: bytes, name: str, count: int) -> list[bytes]:
+    elements: list[bytes] = []
+    at = 0
+    while at < len(raw) and len(elements) < count:
+        length = int.from_bytes(raw[at : at + 4], "little")
+        elements.append(raw[at + 4 : at + 4 + length])
+        at += 4 + length
+    if at > len(raw):
+        raise BadRequest(f"input {name!r}: its last element is cut short")
+    if at < len(raw):
+        raise BadRequest(f"input {name!r} has the shape [{count}] but more elements")
+    return elements
+
+
+def pixels_in(tensor: Tensor, size: tuple[int, int], max_images: int) -> NDArray[np.uint8]:
+    """Pixels, uint8 [n, height, width, 3], from a UINT8 tensor; `size` is (width, height)."""
+    wanted = [size[1], size[0], 3]
+    if [*tensor.shape[1:]] != wanted:
+        raise BadRequest(f"input {tensor.name!r} has the shape {[*tensor.shape]}; this model takes {[-1, *wanted]}")
+    _check_count(tensor, max_images)
+    if not isinstance(tensor.data, bytes) or len(tensor.data) != math.prod(tensor.shape):
+        raise BadRequest(f"input {tensor.name!r} has the shape {[*tensor.shape]} but {len(tensor.data)} values")
+    return np.frombuffer(tensor.data, np.uint8).reshape(tensor.shape)
+
+
+def _check_count(tensor: Tensor, max_images: int) -> None:
+    if not 1 <= tensor.shape[0] <= max_images:
+        allowed = f"1 to {max_images} are allowed (settings: max_images, max_queue)"
+        raise BadRequest(f"input {tensor.name!r} holds {tensor.shape[0]} images; {allowed}")
+
+
+def bytes_in(values: Any, where: str) -> tuple[list[int], bytes]:
+    """The shape and the values of a UINT8 tensor from nested or flat lists of JSON.
+
+    NumPy never sees them: it would make texts of them all if one were a text.
+    """
+    if not isinstance(values, list):
+        raise BadRequest(f"{where} is no list of numbers")
+    shape = [len(values)]
+    while values and isinstance(values[0], list):
+        shape.append(len(values[0]))
+        if any(not isinstance(row, list) or len(row) != shape[-1] for row in values):
+            raise BadRequest(f"{where} is ragged")
+        values = [*chain.from_iterable(values)]
+    values = [int(value) if type(value) is float and value.is_integer() else value for value in values]
+    if any(type(value) is not int or not 0 <= value <= 255 for value in values):
+        raise BadRequest(f"{where} holds whole numbers from 0 to 255; the network normalises them itself")
+    return shape, bytes(values)

@@ -125,9 +125,13 @@ def _classes(examples: Sequence[Example], labels: tuple[str, ...], several: bool
     return np.array([index[example.labels[0]] for example in examples], np.int64)
 
 
+def _groups(examples: Sequence[Example]) -> list[str]:
+    return [example.group or example.image for example in examples]
+
+
 def _examples(values: Mapping[str, Floats], examples: Sequence[Example], classes: Truth, count: int, options: Options) -> Examples | None:
     """What heads are compared on; None if nothing can be held out. The same photo twice is one group."""
-    fold = fold_of(classes, [example.group or example.image for example in examples], options.seed)
+    fold = fold_of(classes, _groups(examples), options.seed)
     return None if fold is None else Examples(values, classes, count, fold, options.balance)
 
 
@@ -179,17 +183,21 @@ def _taught(
     lesson = Lesson(features, classes, len(labels), options.balance)
     kind = choice.kind if choice else usual(options.forms, several=is_several(classes))
     head = lesson.fit(kind)
-    held_out = None if choice is None else calibrate.held_out_scores(choice.trial.logits, classes)
-    proven = fold is not None and _is_alike(fold, len(labels))
-    logits, wrong = (choice.trial.logits, 0.0) if choice and proven else (head(features), calibrate.UNPROVEN)
+    held_out = None if choice is None or fold is None else calibrate.held_out_scores(choice.trial.logits, classes, fold)
+    if choice and fold is not None and _is_alike(fold, len(labels)):
+        proven = held_out
+        temperature = _temperature(lesson, choice, fold, fold_of(classes, _groups(examples), options.seed, 2))
+    else:
+        proven = None
+        temperature = calibrate.temperature_of(head(features), classes, wrong=calibrate.UNPROVEN)
     return Taught(
         labels=labels,
         pixels=view,
         outputs=outputs,
         kind=kind,
         head=head,
-        temperature=calibrate.temperature_of(logits, classes, wrong=wrong),
-        arrays={} if is_several(classes) else _doubt(lesson, classes, held_out if proven else None),
+        temperature=temperature,
+        arrays={} if is_several(classes) else _doubt(lesson, classes, proven),
         strangest=None if is_several(classes) else calibrate.strangest(_likeness(features, lesson, fold)),
         images=tuple(example.image for example in examples),
         classes=classes,
@@ -198,6 +206,16 @@ def _taught(
         refused=refused,
         record=_record(options, kind, view, view_trials, choice),
     )
+
+
+def _temperature(lesson: Lesson, choice: HeadChoice, fold: Ints, half: Ints | None) -> float:
+    """What the head that learned from all photos needs, seen from heads that learned from most of them and from half."""
+    found = calibrate.careful_temperature(choice.trial.logits, lesson.classes)
+    if half is None or not _is_alike(half, lesson.count):
+        return found
+    halves = Examples({}, lesson.classes, lesson.count, half, lesson.balance)
+    logits = halves.out_of_fold(lesson.features, [choice.kind], range(2))[0]
+    return calibrate.foreseen_temperature(found, fold, calibrate.careful_temperature(logits, lesson.classes), half)
 
 
 def _is_alike(fold: Ints, count: int) -> bool:

@@ -29,7 +29,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
-from mingmu.verbs.teaching import Teaching, read_dataset, teach, teach_dataset
+from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_dataset
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -54,6 +54,7 @@ __all__ = [
     "install",
     "listing",
     "open_recognizer",
+    "options_of",
     "pull",
     "read_dataset",
     "recognize",

@@ -13,14 +13,15 @@ from mingmu.core.errors import BadRequest
 from mingmu.data import audit as auditing
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
-from mingmu.data.exports import to_folder
+from mingmu.data.exports import check_empty, export
 from mingmu.data.finding import Finding
+from mingmu.evaluate.measure import THRESHOLD
 from mingmu.registry.store import Store
 from mingmu.teach.features import Extractor
 from mingmu.teach.teach import Options
 from mingmu.teach.teach import teach as learn
 from mingmu.verbs.recognizing import Progress, silent
-from mingmu.verbs.teaching import extractor_of, grouped, groups_of, network_of
+from mingmu.verbs.teaching import extractor_of, grouped, network_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Audited:
 
     dataset: Dataset
     findings: tuple[Finding, ...]
+    groups: NDArray[np.int64]  # [N]: the same for copies of one picture, and for what the user calls one group
     held_out: NDArray[np.float32] | None  # [N, C]: what heads say about photos that they did not learn from; None: too few to tell
 
 
@@ -50,51 +52,65 @@ class Cleaned:
 
 
 def audit(store: Store, source: Path, *, backbone: str = "general", progress: Progress = silent) -> Audited:
-    """Find what is wrong with labelled photos: duplicates, leaks, probable label errors, outliers and the like."""
+    """Find what is wrong with labelled photos: duplicates, leaks, probable label errors, outliers and the like.
+
+    Raises NotFound, and BadRequest where there is nothing to look at.
+    """
     found = reading.read(source, store.blobs, progress)
+    if not len(found.dataset) and not any(finding.severity == "error" for finding in found.findings):
+        raise BadRequest(f"there is no picture in {source.resolve().name}; give a folder for each class, an archive of it, or a table")
     network = network_of(store, backbone, progress)
     extract = extractor_of(store, network)
     images = [example.image for example in found.dataset]
     features = extract(network.artifact.manifest.pixels, images, lambda share: progress("looking at the photos", share)).values
-    probabilities = _out_of_fold(found.dataset, extract, progress)
-    findings = auditing.audit(found.dataset, store.blobs, features["features"], probabilities, progress)
-    return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))), probabilities)
+    examined = auditing.examine(found.dataset, store.blobs, features["features"], progress)
+    held_out = _out_of_fold(found.dataset, examined.groups, extract, progress)
+    findings = auditing.audit(found.dataset, examined, held_out)
+    return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))), examined.groups, held_out)
 
 
 def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "general", progress: Progress = silent) -> Cleaned:
     """Write the dataset without what is in its way into a new folder, and say what that buys: accuracy before and after.
 
     Both are measured alike, by cross-validation on the cleaned photos: heads that learned from all photos, and heads
-    that learned from the cleaned ones, judge those that neither learned from.
+    that learned from the cleaned ones, judge those that neither learned from. The folder is there as a whole or not at all.
+    Raises Conflict if it is not empty, and BadRequest if nothing would be left.
     """
+    check_empty(folder)
     dataset = auditing.fix(audited.dataset, audited.findings)
-    to_folder(dataset, store.blobs, folder)
-    extract = extractor_of(store, network_of(store, backbone, progress))
-    after = _out_of_fold(dataset, extract, progress)
+    if not len(dataset):
+        raise BadRequest("cleaning would leave no photo; look at the findings first")
     kept = {example.name for example in dataset}
-    rows = [i for i, example in enumerate(audited.dataset) if example.name in kept]
-    return Cleaned(dataset, _accuracy(audited.dataset, audited.held_out, rows), _accuracy(dataset, after, range(len(dataset))))
+    rows = np.array([i for i, example in enumerate(audited.dataset) if example.name in kept])
+    extract = extractor_of(store, network_of(store, backbone, progress))
+    after = _out_of_fold(dataset, audited.groups[rows], extract, progress)
+    before = None if audited.held_out is None else audited.held_out[rows]
+    export(dataset, store.blobs, folder)
+    return Cleaned(dataset, _accuracy(dataset, audited.dataset.labels, before), _accuracy(dataset, dataset.labels, after))
 
 
-def _accuracy(dataset: Dataset, scores: NDArray[np.float32] | None, rows: Sequence[int]) -> float | None:
+def _accuracy(dataset: Dataset, labels: Sequence[str], scores: NDArray[np.float32] | None) -> float | None:
+    """The share of the labelled photos of which all is right that is said; columns of the scores [N, C] as `labels`."""
+    rows = [row for row, example in enumerate(dataset) if example.labels]
     if scores is None or not rows:
         return None
-    said = [dataset.labels[at] for at in scores[list(rows)].argmax(axis=1)]
-    return float(np.mean([label in dataset.examples[row].labels for row, label in zip(rows, said, strict=True)]))
+    several = dataset.multi_label
+    said = scores >= THRESHOLD if several else scores == scores.max(axis=1, keepdims=True)
+    return float(np.mean([{labels[int(at)] for at in np.flatnonzero(said[row])} == set(dataset.examples[row].labels) for row in rows]))
 
 
-def _out_of_fold(dataset: Dataset, extract: Extractor, progress: Progress) -> NDArray[np.float32] | None:
-    """What heads say about photos that they did not learn from, [N, C]; None where nothing can be held out."""
-    everything = Dataset.of(replace(example, split=None, labels=example.labels[:1]) for example in dataset)
-    everything = grouped(everything, groups_of(everything, extract.blobs, progress))
+def _out_of_fold(dataset: Dataset, groups: NDArray[np.int64], extract: Extractor, progress: Progress) -> NDArray[np.float32] | None:
+    """What heads say about photos that they did not learn from, nor from copies of them, [N, C]; None where nothing can be held out."""
+    everything = grouped(Dataset.of(replace(example, split=None) for example in dataset), groups)
     try:
         taught = learn(everything, extract, options=Options(effort="quick"), progress=progress)
     except BadRequest:  # one class, or none: there is nothing to mix up
         return None
     if taught.held_out is None:
         return None
-    row = {image: taught.held_out[i] for i, image in enumerate(taught.images)}
-    column = [taught.labels.index(label) if label in taught.labels else None for label in dataset.labels]
-    unknown = np.full(len(taught.labels), 1 / len(taught.labels), np.float32)
-    scores = np.stack([row.get(example.image, unknown) for example in dataset])
-    return np.stack([scores[:, at] if at is not None else np.zeros(len(scores), np.float32) for at in column], axis=1)
+    known = {image: taught.held_out[i] for i, image in enumerate(taught.images)}
+    columns = [dataset.labels.index(label) for label in taught.labels]
+    scores = np.zeros((len(dataset), len(dataset.labels)), np.float32)
+    for row, example in enumerate(dataset):
+        scores[row, columns] = known.get(example.image, 1 / len(columns))
+    return scores

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.doubt import prediction_sets
-from mingmu.core.errors import Conflict, NotFound
+from mingmu.core.errors import Conflict
 from mingmu.core.recognizer import Recognizer
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
@@ -22,6 +22,7 @@ from mingmu.evaluate.report import Report
 from mingmu.evaluate.thumbnails import thumbnails
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from mingmu.registry.teachable import taught_digest
 from mingmu.verbs.recognizing import Progress, ensure, silent
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
@@ -57,14 +58,6 @@ def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer) -> Dataset:
     if len(dataset) and not len(left):
         raise Conflict("every one of these photos was used for teaching; measure with others, or the result means nothing")
     return left
-
-
-def taught_digest(store: Store, digest: str) -> str | None:
-    """The digest of the dataset that a recognizer was taught on; None if it was not taught here."""
-    try:
-        return store.records.lineage(digest).dataset
-    except NotFound:
-        return None
 
 
 def keep(store: Store, report: Report, recognizer: Recognizer, dataset: Dataset) -> None:

@@ -21,6 +21,7 @@ from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadModel, BadRequest, MingmuError, NotFound
+from mingmu.core.labels import clean_label
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Recognizer
@@ -283,4 +284,4 @@ def _parse_labels(text: str) -> tuple[Sequence[str], Sequence[str]]:
     ids = [row[0] for row in rows]
     if any(ids) and not all(ids):
         raise BadModel(f"{ids.count('')} of {len(rows)} labels have no id; give each an id and a tab, or none")
-    return [row[2].strip() for row in rows], ids if all(ids) else []
+    return [clean_label(row[2]) for row in rows], ids if all(ids) else []

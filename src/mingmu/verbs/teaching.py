@@ -9,27 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.doubt import Doubt
-from mingmu.core.errors import BadRequest, Conflict, NotFound
+from mingmu.core.errors import BadRequest
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
 from mingmu.core.network import Network
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.core.sealing import seal_head
+from mingmu.core.teaching import TeachOptions
 from mingmu.data import duplicates, looks, reading, splits
 from mingmu.data.dataset import Blobs, Dataset, Example
 from mingmu.data.finding import Finding
+from mingmu.evaluate import words
 from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, Predictions
 from mingmu.evaluate.report import Report
+from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
+from mingmu.registry.teachable import check_backbone, check_teachable, taught_on
 from mingmu.teach.cache import FeatureCache
+from mingmu.teach.choose import FORMS
 from mingmu.teach.features import Extractor
 from mingmu.teach.teach import Options, Taught, learnable
 from mingmu.teach.teach import teach as learn
-from mingmu.verbs.measuring import keep, predictions_of, report_of, taught_digest
+from mingmu.verbs.measuring import keep, predictions_of, report_of
 from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.zoo import catalog
 
+SHIPPED = frozenset(entry.name for entry in catalog.CATALOG)
 LEAST_CONFIDENCE = 0.5  # below it an answer is more likely wrong than right
 TEST_SHARE = 0.2
 ENOUGH_TO_TEST = 300  # photos; of fewer, all teach, and cross-validation measures
@@ -37,11 +43,28 @@ ENOUGH_TO_TEST = 300  # photos; of fewer, all teach, and cross-validation measur
 
 @dataclass(frozen=True)
 class Teaching:
-    """A recognizer that was taught, and what was measured of it."""
+    """A recognizer that was taught, on what, and what was measured of it."""
 
     version: Version
+    dataset: DatasetVersion
     report: Report
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Labelled photos to teach, and where they are kept."""
+
+    dataset: Dataset
+    home: str  # the name of the dataset that they are, or become, a version of
+    made_from: DatasetVersion | None = None
+    as_it_is: bool = False  # they are what they were made from, nothing else
+    findings: tuple[Finding, ...] = ()
+
+
+def options_of(asked: TeachOptions) -> Options:
+    """How to learn, from what can be asked for at every door."""
+    return Options(effort=asked.effort, forms=FORMS if asked.head == "auto" else (asked.head,), seed=asked.seed)
 
 
 def read_dataset(store: Store, source: Path, *, name: str, progress: Progress = silent) -> reading.Reading:
@@ -65,73 +88,94 @@ def teach(
     options: Options | None = None,
     progress: Progress = silent,
 ) -> Teaching:
-    """Teach the recognizer `name` what labelled photos show, measure it, and publish it.
+    """Teach the recognizer `name` what labelled photos show, measure it, and publish it. The photos become the dataset `name`.
 
-    `add` adds the photos to those that it was taught before. Raises BadRequest, NotFound, and whatever a proof raises.
+    `add` adds the photos to those that it was taught before; they then become part of that dataset. Raises BadRequest, Conflict,
+    NotFound, and whatever a proof raises.
     """
-    _check_teachable(store, name)
-    parent = _taught_on(store, name) if add else None
-    if add and (options is None or options.view is None):  # the view that was chosen still fits, and its features are known
-        options = replace(options or Options(), view=store.artifact(store.resolve(name).digest).manifest.pixels)
+    check_teachable(store, name, SHIPPED)
+    parent = taught_on(store, name) if add else None
     found = reading.read(source, store.blobs, progress)
-    dataset, findings = found.dataset, found.findings
-    if parent:
-        dataset = merged(parent, dataset)
-    if test:
-        tested = reading.read(test, store.blobs, progress)
-        dataset = Dataset.of([*(replace(each, split=each.split or "train") for each in dataset), *_all_in(tested.dataset, "test")])
-        findings += tested.findings
-    taught = _teach(store, dataset, name, backbone, options, progress, parent.digest if parent else None)
-    return replace(taught, findings=(*findings, *taught.findings))
+    tested = reading.read(test, store.blobs, progress) if test else None
+    dataset = _combined(store, parent, found.dataset, tested.dataset if tested else None)
+    findings = found.findings + (tested.findings if tested else ())
+    lesson = Lesson(dataset, parent.name if parent else name, parent, findings=findings)
+    return _teach(store, lesson, name, backbone, _options(store, name, options, add), progress)
 
 
 def teach_dataset(
-    store: Store, dataset: str, *, name: str, backbone: str = "general", options: Options | None = None, progress: Progress = silent
+    store: Store,
+    dataset: str,
+    *,
+    name: str,
+    backbone: str = "general",
+    test: str | None = None,
+    add: bool = False,
+    options: Options | None = None,
+    progress: Progress = silent,
 ) -> Teaching:
-    """Teach the recognizer `name` a dataset that the store has."""
-    _check_teachable(store, name)
-    version = store.datasets.resolve(dataset)
-    return _teach(store, Dataset.from_lines(store.datasets.examples(version)), name, backbone, options, progress, version.digest)
+    """`teach` with datasets that the store has. One that teaches alone keeps its name; those put together are kept as in `teach`."""
+    check_teachable(store, name, SHIPPED)
+    parent = taught_on(store, name) if add else None
+    taught = store.datasets.resolve(dataset)
+    tested = _examples(store, store.datasets.resolve(test)) if test else None
+    combined = _combined(store, parent, _examples(store, taught), tested)
+    alone = parent is None and tested is None
+    home = parent.name if parent else taught.name if alone else name
+    lesson = Lesson(combined, home, parent or taught, as_it_is=alone)
+    return _teach(store, lesson, name, backbone, _options(store, name, options, add), progress)
 
 
-def _teach(
-    store: Store, dataset: Dataset, name: str, backbone: str, options: Options | None, progress: Progress, parent: str | None
-) -> Teaching:
+def _options(store: Store, name: str, options: Options | None, add: bool) -> Options:
+    """The options; where photos are added, the view that was chosen still fits, and its features are known."""
+    options = options or Options()
+    if not add or options.view is not None:
+        return options
+    return replace(options, view=store.artifact(store.resolve(name).digest).manifest.pixels)
+
+
+def _teach(store: Store, lesson: Lesson, name: str, backbone: str, options: Options, progress: Progress) -> Teaching:
     network = network_of(store, backbone, progress)
-    groups = groups_of(dataset, store.blobs, progress)
-    dataset, leaks = _parted(dataset, groups)
-    lesson = _without_leaks(grouped(dataset, groups))
-    taught = learn(lesson, extractor_of(store, network), options=options, progress=progress)
+    groups = groups_of(lesson.dataset, store.blobs, progress)
+    dataset, leaks = _parted(lesson.dataset, groups, options.seed)
+    learned = _without_leaks(grouped(dataset, groups))
+    taught = learn(learned, extractor_of(store, network), options=options, progress=progress)
     progress("sealing", 0.0)
     manifest = _manifest(name, dataset, network, taught)
     doubt = Doubt(**taught.arrays) if taught.arrays else None
     head = store.add(lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=doubt))
     recognizer = Library(store).open(head.digest)
-    report = report_of(recognizer, dataset, _measured(store, recognizer, lesson, taught, progress), store, taught.growth)
-    known = {version.digest for version in store.datasets.versions(name)} if name in store.datasets.names() else set()
-    store.datasets.add(name, dataset.digest, dataset.to_lines(), parent if parent in known else None)
+    report = report_of(recognizer, dataset, _measured(store, recognizer, learned, taught, progress), store, taught.growth)
+    kept = _kept(store, lesson, dataset)
     store.records.add_lineage(head.digest, dataset.digest, taught.record)
     keep(store, report, recognizer, dataset)
     progress("done", 1.0)
-    return Teaching(store.publish(name, head.digest), report, leaks)
+    return Teaching(store.publish(name, head.digest), kept, report, (*lesson.findings, *leaks))
 
 
-def _check_teachable(store: Store, name: str) -> None:
-    """Raise Conflict for names that mean something else: what ships with Mingmu, or what was imported."""
-    check_name(name)
-    if any(entry.name == name for entry in catalog.CATALOG):
-        raise Conflict(f"{name} ships with Mingmu; give what you teach a name of its own")
-    if name in store.names() and taught_digest(store, store.resolve(name).digest) is None:
-        raise Conflict(f"{name} is there already, and was not taught; give what you teach another name")
+def _kept(store: Store, lesson: Lesson, dataset: Dataset) -> DatasetVersion:
+    """The version of its dataset that was taught; a new one, made from what was asked for, where that had no test part yet."""
+    known = [version for version in store.datasets.with_digest(dataset.digest) if version.name == lesson.home]
+    if lesson.as_it_is and known:
+        return known[-1]
+    before = store.datasets.resolve(lesson.home) if lesson.as_it_is else None
+    made_from = lesson.made_from.digest if lesson.made_from else None
+    kept = store.datasets.add(lesson.home, dataset.digest, dataset.to_lines(), made_from)
+    if before and before.digest != made_from:  # an old version was asked for: the bare name goes on to mean what it meant
+        store.datasets.add(before.name, before.digest, store.datasets.examples(before), before.digest)
+    return kept
 
 
-def _taught_on(store: Store, name: str) -> Dataset:
-    """The dataset that the newest version of a name was taught on, with what was added to it since."""
-    digest = store.records.lineage(store.resolve(name).digest).dataset
-    versions = store.datasets.with_digest(digest) if digest else []
-    if not versions:
-        raise NotFound(f"the photos that {name} was taught on are no longer here; teach it anew, with all photos")
-    return Dataset.from_lines(store.datasets.examples(store.datasets.resolve(versions[-1].name)))
+def _combined(store: Store, parent: DatasetVersion | None, fresh: Dataset, test: Dataset | None) -> Dataset:
+    """What is new, with what was there before, and with a test part of its own."""
+    dataset = merged(_examples(store, parent), fresh) if parent else fresh
+    if test is None:
+        return dataset
+    return Dataset.of([*(replace(each, split=each.split or "train") for each in dataset), *_all_in(test, "test")])
+
+
+def _examples(store: Store, version: DatasetVersion) -> Dataset:
+    return Dataset.from_lines(store.datasets.examples(version))
 
 
 def merged(before: Dataset, fresh: Dataset) -> Dataset:
@@ -162,21 +206,22 @@ def _without_leaks(dataset: Dataset) -> Dataset:
     return Dataset.of(example for example in dataset if example.split == "test" or example.group not in tested)
 
 
-def _parted(dataset: Dataset, groups: NDArray[np.int64]) -> tuple[Dataset, tuple[Finding, ...]]:
+def _parted(dataset: Dataset, groups: NDArray[np.int64], seed: int) -> tuple[Dataset, tuple[Finding, ...]]:
     """The dataset with a test part, where it has enough photos for one; what is nearly the same stays on one side."""
     given = any(example.split in ("test", "val") for example in dataset)
     if not given and len(dataset) < ENOUGH_TO_TEST:
         return dataset, ()
-    parts = splits.split(dataset, groups, test=TEST_SHARE)
-    tested = {*parts.test.tolist(), *_tested_of_new(dataset, groups)}
+    parts = splits.split(dataset, groups, test=TEST_SHARE, seed=seed)
+    tested = {*parts.test.tolist(), *_tested_of_new(dataset, groups, seed)}
     examples = [replace(example, split="test" if i in tested else "train") for i, example in enumerate(dataset)]
     taught = {label for example in examples if example.split == "train" for label in example.labels}
-    if taught < set(dataset.labels):
-        raise BadRequest("a label has photos in the test part only; give it some to learn from")
+    missing = sorted(set(dataset.labels) - taught)
+    if missing:
+        raise BadRequest(f"all photos of {words.listed(missing)} are in the test part; give each label some to learn from")
     return Dataset.of(examples), parts.findings
 
 
-def _tested_of_new(dataset: Dataset, groups: NDArray[np.int64]) -> list[int]:
+def _tested_of_new(dataset: Dataset, groups: NDArray[np.int64], seed: int) -> list[int]:
     """Where a dataset is parted already and photos came later: which of these join the test part, so that new labels are measured."""
     sides = {example.split for example in dataset}
     if not {"train", "test", None} <= sides:
@@ -185,16 +230,15 @@ def _tested_of_new(dataset: Dataset, groups: NDArray[np.int64]) -> list[int]:
     free = [at for at, example in enumerate(dataset) if example.split is None and int(groups[at]) not in known]
     if not free:
         return []
-    part = splits.allocate([dataset.examples[at].labels for at in free], groups[free], (1 - TEST_SHARE, TEST_SHARE))
+    part = splits.allocate([dataset.examples[at].labels for at in free], groups[free], (1 - TEST_SHARE, TEST_SHARE), seed)
     return [at for at, side in zip(free, part, strict=True) if side == 1]
 
 
 def network_of(store: Store, backbone: str, progress: Progress) -> Network:
     """The network under a recognizer; raises Conflict if it is a whole model, whose features are not to be had."""
-    recognizer = Library(store).open(ensure(store, backbone, progress).digest)
-    if recognizer.head is None:
-        raise Conflict(f"{backbone} is a whole model without features; teach on a backbone such as general")
-    return recognizer.network
+    version = ensure(store, backbone, progress)
+    check_backbone(store, backbone)
+    return Library(store).open(version.digest).network
 
 
 def extractor_of(store: Store, network: Network) -> Extractor:

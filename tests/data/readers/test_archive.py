@@ -130,3 +130,9 @@ def test_chinese_names_are_read_where_the_zip_does_not_say_their_encoding(tmp_pa
     raw = zipped(tmp_path / "a.zip", {f"{placeholder}/1.png": png(1), "pears/1.png": png(2)}).read_bytes()
     (tmp_path / "a.zip").write_bytes(raw.replace(placeholder.encode(), "苹果".encode(encoding)))
     assert read(tmp_path / "a.zip", MemoryBlobs()).dataset.labels == ("pears", "苹果")
+
+
+def test_what_is_passed_over_in_a_tar_counts_as_well(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "a.tar.gz", {**CLASSES, "pears/.hidden": bytes(100_000), ".other": bytes(100_000)})
+    with pytest.raises(BodyTooLarge, match="times"):
+        read(path, MemoryBlobs(), archive_limits=ArchiveLimits(ratio_from=150_000, max_ratio=1))

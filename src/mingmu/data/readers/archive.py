@@ -119,7 +119,8 @@ class TarTree:
         packed, total, count = path.stat().st_size, 0, 0
         with tarfile.open(path, mode, tarinfo=_member_class(limits)) as archive:  # type: ignore[call-overload]
             for count, member in enumerate(archive, start=1):
-                limits.check(count, total + member.size, packed)
+                total += member.size  # of all: what is passed over is unpacked as well
+                limits.check(count, total, packed)
                 archive.members = []  # they would be kept, a hundred thousand of them
                 if problem := _tar_problem(member, limits):
                     self.findings.append(problem)
@@ -128,7 +129,7 @@ class TarTree:
                         folders.append(clean)
                         continue
                     self._spooled[clean] = spool / str(count)
-                    total += _spool(archive.extractfile(member), self._spooled[clean])
+                    _spool(archive.extractfile(member), self._spooled[clean])
         if not count:
             raise BadRequest(f"{path.name} has no files in it")
         self.names: Sequence[str] = sorted(self._spooled)
@@ -143,13 +144,11 @@ class TarTree:
         return path.read_bytes()
 
 
-def _spool(source: IO[bytes] | None, target: Path) -> int:
-    """Copy a file out in pieces and give its size."""
-    size = 0
+def _spool(source: IO[bytes] | None, target: Path) -> None:
+    """Copy a file out in pieces."""
     with target.open("wb") as file:
         while source and (chunk := source.read(_CHUNK)):
-            size += file.write(chunk)
-    return size
+            file.write(chunk)
 
 
 def _member_class(limits: ArchiveLimits) -> type[tarfile.TarInfo]:

@@ -6,12 +6,13 @@ from collections import defaultdict
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from mingmu.core.errors import BadRequest
+from mingmu.core.labels import clean_label
 from mingmu.data.dataset import Region
 from mingmu.data.finding import Finding
-from mingmu.data.readers.entry import Entry, Report, boxed, clean_label, is_image, split_in
+from mingmu.data.readers.entry import Entry, Report, boxed, is_image, split_in
 from mingmu.data.readers.tree import Finder, Tree, is_outside
 
 MAX_JSON_BYTES = 2**30
@@ -28,12 +29,13 @@ class _Image(BaseModel):
     file_name: str
     width: int | None = None
     height: int | None = None
+    group: str | None = None  # ours: COCO has no word for it
 
 
 class _Annotation(BaseModel):
     image_id: int | str
     category_id: int
-    bbox: tuple[float, float, float, float] | None = None  # x, y, width, height from the top left corner
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None  # x, y, width, height from the top left corner
 
 
 def is_coco(tree: Tree, name: str) -> bool:
@@ -67,7 +69,7 @@ def read_coco(tree: Tree, file: str, report: Report) -> list[Entry]:
             size = (image.width, image.height) if image.width and image.height else None
             entry = boxed(name, boxes[image.id], split=split, unit="pixels", size=size)
             whole = tuple(sorted({*entry.labels, *labels[image.id]}))
-            entries[name] = Entry(name, whole, split, None, entry.boxes, "pixels", size)
+            entries[name] = Entry(name, whole, split, image.group, entry.boxes, "pixels", size)
     return list(entries.values())
 
 

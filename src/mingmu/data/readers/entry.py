@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -64,8 +63,3 @@ def split_in(name: str) -> Split | None:
 
 def is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def clean_label(text: str) -> str:
-    """A label in one spelling: é typed in two ways is one class."""
-    return unicodedata.normalize("NFC", text).strip()

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from mingmu.core.labels import clean_label
 from mingmu.data.dataset import Split
 from mingmu.data.finding import Finding
-from mingmu.data.readers.entry import Entry, Report, clean_label, is_image, split_named
+from mingmu.data.readers.entry import Entry, Report, is_image, split_named
 from mingmu.data.readers.tree import Tree
 
 
 def read_folder(tree: Tree, report: Report) -> list[Entry]:
     """An entry for each image: its label is the folder below the top, or below train, val, test."""
     images = [name for name in tree.names if is_image(name)]
-    depth = _wrapping([*images, *(f"{folder}/" for folder in tree.folders)]) if images else 0
+    depth = _wrapping([*images, *(f"{folder}/" for folder in _empty(tree))]) if images else 0
     splits = _has_splits(images, depth)
     entries = [_entry(name, depth, splits) for name in images]
     _report_empty(tree, depth + splits, {entry.labels for entry in entries}, report)
@@ -28,6 +29,12 @@ def _entry(name: str, depth: int, splits: bool) -> Entry:
     split: Split | None = split_named(parts[0]) if splits and parts else None
     classes = parts[splits:]
     return Entry(name, (clean_label(classes[0]),) if classes else (), split)
+
+
+def _empty(tree: Tree) -> list[str]:
+    """Folders without a single file: classes to be. One that holds lists or notes is none."""
+    filled = {parent.as_posix() for name in tree.names for parent in PurePosixPath(name).parents}
+    return [folder for folder in tree.folders if folder not in filled]
 
 
 def _wrapping(names: Sequence[str]) -> int:

@@ -11,8 +11,9 @@ from pathlib import PurePosixPath
 import orjson
 
 from mingmu.core.errors import BadRequest
+from mingmu.core.labels import clean_label
 from mingmu.data.finding import Finding
-from mingmu.data.readers.entry import Entry, Report, clean_label, is_image, split_named
+from mingmu.data.readers.entry import Entry, Report, is_image, split_named
 from mingmu.data.readers.tree import Tree, is_outside
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -32,7 +33,7 @@ def is_table(tree: Tree, name: str) -> bool:
         return False
     try:
         text = _decoded(tree.read(name, MAX_TABLE_BYTES), name)
-        return next(_rows_of(text, name, lambda _: None), None) is not None
+        return any({"path", "label"} <= row.keys() for _, row in _rows_of(text, name, lambda _: None))
     except BadRequest:
         return False
 
@@ -86,7 +87,8 @@ def _decoded(data: bytes, table: str) -> str:
 
 
 def _json_rows(text: str, table: str, report: Report) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    labelled = False
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: U+2028 may be in a name
         if not line.strip():
             continue
         try:
@@ -97,7 +99,11 @@ def _json_rows(text: str, table: str, report: Report) -> Iterator[tuple[int, Row
         if not isinstance(record, dict):
             report(Finding.of("bad-annotation", table, detail=f"line {number} is no JSON object"))
             continue
-        yield number, {noun: record[found] for noun, found in _columns(list(record), table).items()}
+        columns = _named(list(record))
+        labelled |= "label" in columns
+        yield number, {noun: record[column] for noun, column in columns.items()}
+    if not labelled:
+        raise BadRequest(f"{table} has no line with a label: one of {', '.join(COLUMNS['label'])}")
 
 
 def _rows(text: str, table: str) -> Iterator[tuple[int, Row]]:
@@ -123,10 +129,15 @@ def _rows(text: str, table: str) -> Iterator[tuple[int, Row]]:
 
 def _columns(found: list[str], table: str) -> dict[str, str]:
     """Which of the columns is what; raises BadRequest without a path or a label."""
-    spelled = {name.strip().lower(): name for name in reversed(found)}
-    columns = {noun: spelled[word] for noun, words in COLUMNS.items() for word in reversed(words) if word in spelled}
+    columns = _named(found)
     for noun in ("path", "label"):
         if noun not in columns:
             wanted = ", ".join(COLUMNS[noun])
             raise BadRequest(f"{table} has the columns {', '.join(found)[:200]}; it needs a {noun}: one of {wanted}")
     return columns
+
+
+def _named(found: list[str]) -> dict[str, str]:
+    """Which of some columns is which of COLUMNS."""
+    spelled = {name.strip().lower(): name for name in reversed(found)}
+    return {noun: spelled[word] for noun, words in COLUMNS.items() for word in reversed(words) if word in spelled}

@@ -60,7 +60,9 @@ class FolderTree:
     @cached_property
     def findings(self) -> Sequence[Finding]:
         return tuple(
-            Finding.of("special-file" if inside(self.root, path) else "path-outside", name, detail="a link that is not followed")
+            Finding.of("special-file", name)
+            if inside(self.root, path)
+            else Finding.of("path-outside", name, detail="a link that leads out")
             for name, path in self._walked.items()
             if not self._allowed(path)
         )
@@ -93,7 +95,7 @@ class FolderTree:
         return dict(sorted(found.items()))
 
     def _allowed(self, path: Path) -> bool:
-        return not path.is_symlink() or (path.is_file() and inside(self.root, path))
+        return path.is_file() and (not path.is_symlink() or inside(self.root, path))  # a pipe would wait for ever
 
 
 class Finder:

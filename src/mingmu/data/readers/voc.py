@@ -6,12 +6,19 @@ import math
 from pathlib import PurePosixPath
 from xml.etree import ElementTree as Xml
 
+from mingmu.core.errors import MingmuError
+from mingmu.core.labels import clean_label
 from mingmu.data.dataset import Region, Split
 from mingmu.data.finding import Finding
-from mingmu.data.readers.entry import Entry, Report, boxed, clean_label, is_image, split_in, split_named
+from mingmu.data.readers.entry import Entry, Report, boxed, is_image, split_in, split_named
 from mingmu.data.readers.tree import Finder, Tree
 
 MAX_XML_BYTES = 4 * 2**20
+
+
+def is_voc(tree: Tree) -> bool:
+    """Whether one of the XML files is an annotation; others may lie beside folders of images."""
+    return any(_parsed(tree, name, lambda _: None) is not None for name in tree.names if name.lower().endswith(".xml"))
 
 
 def read_voc(tree: Tree, report: Report) -> list[Entry]:
@@ -38,12 +45,12 @@ def read_voc(tree: Tree, report: Report) -> list[Entry]:
 
 
 def _parsed(tree: Tree, file: str, report: Report) -> Xml.Element | None:
-    data = tree.read(file, MAX_XML_BYTES)
     try:
+        data = tree.read(file, MAX_XML_BYTES)
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:  # no annotation has them; they can make a small file huge
             raise Xml.ParseError("document types and entities are not accepted")
         root = Xml.fromstring(data)
-    except (Xml.ParseError, ValueError, LookupError) as error:
+    except (MingmuError, OSError, Xml.ParseError, ValueError, LookupError) as error:
         report(Finding.of("bad-annotation", file, detail=str(error)))
         return None
     return root if root.tag == "annotation" else None
@@ -57,8 +64,8 @@ def _boxes(root: Xml.Element, file: str, report: Report) -> list[Region]:
         try:
             left, top, right, bottom = (float(thing.findtext(f"bndbox/{side}") or "nan") for side in ("xmin", "ymin", "xmax", "ymax"))
         except ValueError:
-            left = math.nan
-        if not label or math.isnan(left):
+            left = right = top = bottom = math.nan
+        if not label or not all(map(math.isfinite, (left, right, top, bottom))):
             report(Finding.of("bad-annotation", file, detail="an object without a name or without its four sides"))
         elif right <= left or bottom <= top:
             report(Finding.of("degenerate-box", file, detail=f"{label}: {left:g},{top:g} to {right:g},{bottom:g}"))

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from mingmu.core.errors import BadRequest
+from mingmu.core.errors import BadRequest, MingmuError
+from mingmu.core.labels import clean_label
 from mingmu.data.dataset import Region, Split
 from mingmu.data.finding import Finding
-from mingmu.data.readers.entry import Entry, Report, boxed, clean_label, is_image, split_in, split_named
+from mingmu.data.readers.entry import Entry, Report, boxed, is_image, split_in, split_named
 from mingmu.data.readers.tree import Tree
 
 NAME_LISTS = ("classes.txt", "obj.names")
@@ -17,7 +18,12 @@ MAX_TEXT_BYTES = 4 * 2**20
 
 
 def is_yolo(tree: Tree) -> bool:
-    return bool(_configuration(tree) or any(PurePosixPath(name).name in NAME_LISTS for name in tree.names))
+    """Whether there is a configuration, or a list of classes and a text beside an image: folders of images have lists, too."""
+    if _configuration(tree):
+        return True
+    names = frozenset(tree.names)
+    listed = any(PurePosixPath(name).name in NAME_LISTS for name in names)
+    return listed and any(_annotation_of(name) in names for name in filter(is_image, names))
 
 
 def read_yolo(tree: Tree, report: Report) -> list[Entry]:
@@ -28,8 +34,7 @@ def read_yolo(tree: Tree, report: Report) -> list[Entry]:
     entries = []
     for image in sorted(filter(is_image, names)):
         file = _annotation_of(image)
-        text = tree.read(file, MAX_TEXT_BYTES).decode("utf-8", "replace") if file in names else ""
-        boxes = _boxes(text, file, classes, report)
+        boxes = _boxes(_text(tree, file, report), file, classes, report) if file in names else []
         entries.append(boxed(image, boxes, split=_split(image, document), unit="shares", size=None))
     return entries
 
@@ -42,6 +47,14 @@ def _annotation_of(image: str) -> str:
         at = len(parts) - 2 - parts[-2::-1].index("images")
         parts[at] = "labels"
     return PurePosixPath(*parts).as_posix()
+
+
+def _text(tree: Tree, file: str, report: Report) -> str:
+    try:
+        return tree.read(file, MAX_TEXT_BYTES).decode("utf-8", "replace")
+    except (MingmuError, OSError) as error:
+        report(Finding.of("bad-annotation", file, detail=str(error)))
+        return ""
 
 
 def _boxes(text: str, file: str, classes: dict[int, str], report: Report) -> list[Region]:
@@ -85,7 +98,9 @@ def _configuration(tree: Tree) -> dict[str, object]:
         if PurePosixPath(name).suffix.lower() in (".yaml", ".yml") and name.count("/") <= 1:
             try:
                 document = yaml.safe_load(tree.read(name, MAX_TEXT_BYTES))
-            except (yaml.YAMLError, RecursionError) as error:
+            except (yaml.YAMLError, ValueError, RecursionError) as error:
+                if PurePosixPath(name).stem.lower() != "data":  # of something else: not ours to judge
+                    continue
                 raise BadRequest(f"{name} is no YAML: {error}") from error
             if isinstance(document, dict) and document.get("names"):
                 return document
@@ -94,10 +109,12 @@ def _configuration(tree: Tree) -> dict[str, object]:
 
 def _class_names(tree: Tree, document: dict[str, object]) -> dict[int, str]:
     found = document.get("names")
-    if isinstance(found, dict):
-        return {int(number): clean_label(str(name)) for number, name in found.items() if str(number).isdecimal()}
     if isinstance(found, list):
-        return dict(enumerate(clean_label(str(name)) for name in found))
+        found = dict(enumerate(found))
+    if isinstance(found, dict):
+        if any(isinstance(word, dict | list) for word in (*found, *found.values())):  # by its anchors, a small file can spell a huge one
+            raise BadRequest("the class names are no words: write them into data.yaml as names: [cat, dog]")
+        return {int(number): clean_label(str(name)) for number, name in found.items() if str(number).isdecimal()}
     for name in tree.names:
         if PurePosixPath(name).name in NAME_LISTS:
             lines = tree.read(name, MAX_TEXT_BYTES).decode("utf-8", "replace").splitlines()
@@ -110,7 +127,9 @@ def _split(image: str, document: dict[str, object]) -> Split | None:
     for key in ("train", "val", "valid", "test"):
         said = document.get(key)
         for folder in said if isinstance(said, list) else [said]:
-            prefix = PurePosixPath(str(folder).replace("\\", "/")).as_posix().replace("../", "").strip("/") if folder else ""
+            prefix = (
+                PurePosixPath(str(folder).replace("\\", "/")).as_posix().replace("../", "").strip("/") if isinstance(folder, str) else ""
+            )
             if prefix and f"/{image}".find(f"/{prefix}/") >= 0:
                 return split_named(key)
     return split_in(PurePosixPath(image).parent.as_posix())

@@ -1,0 +1,111 @@
+"""Which variant of a network is served on which machine, and what was measured before it was chosen.
+
+    tuning/<machine>/<digest of the network>.json
+
+A file is written aside and renamed; without one, a network runs as it was sealed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mingmu.core.errors import BadArtifact
+from mingmu.core.machine import Machine, this_machine
+from mingmu.core.manifest import Digest, Strict, first_complaint
+
+
+class Share(Strict):
+    """A share, and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Accuracy(Strict):
+    """How often a variant was right, beside the sealed network on the same photos."""
+
+    photos: int
+    right: int
+    kept: Share  # of the accuracy that the sealed network has
+
+
+class Trial(Strict):
+    """One way to run a network: what was measured of it, and whether it may serve."""
+
+    what: str  # "openvino bf16"
+    passed: bool
+    verdict: str  # why
+    images_per_second: float | None = None  # from JPEG bytes to outputs, on all processors; None: it was not timed
+    ratio: float | None = None  # to the sealed network, in the same rounds
+    lone_ms: float | None = None  # one image alone, on all processors
+    megabytes: float | None = None  # on disk
+    accuracy: Accuracy | None = None  # None: without photos that say what is right
+
+
+class Tuning(Strict):
+    """What was chosen for a network on a machine, and why."""
+
+    network: Digest
+    chosen: Digest  # the network's own, or a variant's
+    what: str  # the trial that was chosen
+    machine: str  # in words
+    trials: tuple[Trial, ...]
+    data: str  # the photos, in words
+    method: str  # how it was measured, in words
+    created: str  # ISO 8601, UTC
+
+    @property
+    def trial(self) -> Trial:
+        """What was measured of the one that was chosen."""
+        return next(trial for trial in self.trials if trial.what == self.what)
+
+
+class Tunings:
+    """The tunings in a data folder; those that are read and written by network are of one machine."""
+
+    def __init__(self, data_dir: Path, machine: Machine | None = None) -> None:
+        self._folder = data_dir / "tuning"
+        self.machine = machine or this_machine()
+
+    def get(self, network: str) -> Tuning | None:
+        """What was chosen for a network; raises BadArtifact where the file is damaged."""
+        file = self._file(network)
+        return _read(file) if file.is_file() else None
+
+    def put(self, tuning: Tuning) -> None:
+        """Remember a choice; it counts from the next time that the network is loaded."""
+        file = self._file(tuning.network)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=file.parent, suffix=".aside")
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(tuning.model_dump_json(indent=1) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(aside).replace(file)
+
+    def forget(self, network: str) -> bool:
+        """Let a network run as it was sealed; gives whether anything else was chosen."""
+        file = self._file(network)
+        there = file.is_file()
+        file.unlink(missing_ok=True)
+        return there
+
+    def all(self) -> Iterator[Tuning]:
+        """Those of every machine that uses the data folder; raises BadArtifact where one is damaged."""
+        return map(_read, sorted(self._folder.glob("*/*.json")))
+
+    def _file(self, network: str) -> Path:
+        return self._folder / self.machine.key / f"{network}.json"
+
+
+def _read(file: Path) -> Tuning:
+    try:
+        return Tuning.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise BadArtifact(f"{file}: {first_complaint(error)}; run `mingmu tune` again, or remove the file") from error

@@ -1,0 +1,100 @@
+"""uvicorn's HTTP/1.1, within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import orjson
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from mingmu.serve.problems import KINDS, MEDIA_TYPE, Problem
+from mingmu.serve.service import Service
+from mingmu.serve.telemetry import Visit
+
+MAX_HEAD_BYTES = 65_536
+MAX_LEFT_OVER = 16 * 2**20  # bytes of a body that are read after the answer has been given
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection, with a limit for the time from the end of one request to the end of the next one's head,
+    a limit for the size of a head, and problem documents for what is not HTTP.
+
+    A request may be answered before its body is in. What is left of the body is then read and thrown away, within
+    limits: a connection that is closed while its client still sends would take the answer along.
+    """
+
+    _timer: asyncio.TimerHandle | None = None  # runs while no request is in work
+    _in_body = False  # the head of a message is in, its body is not
+    _head_bytes = 0  # of the head that is coming in
+    _left_over = 0  # bytes of body that came after the answer
+    _fault = "bad-request"
+
+    def __init__(self, config: Config, *rest: Any, **more: Any) -> None:
+        super().__init__(config, *rest, **more)
+        self._service: Service = config.app.state.service  # type: ignore[union-attr]  # the application that `run` made
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._in_body:
+            self._head_bytes += len(data)
+        elif self._timer is not None:
+            self._left_over += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse("head-too-large")
+        elif self._left_over > MAX_LEFT_OVER:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._fault = "head-too-large"
+            raise ValueError  # ends the parsing, and calls send_400_response
+        self._head_bytes, self._in_body = 0, True
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._head_bytes, self._left_over, self._in_body = 0, 0, False
+        if self._timer is not None:  # the answer has gone out before
+            self._start_timer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:  # otherwise the next request has come in already
+            self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._fault)
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(self._service.settings.body_timeout, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, kind: str) -> None:
+        problem = Problem(KINDS[kind].status, kind, f"This is no HTTP request that can be read: {KINDS[kind].meaning}")
+        visit = Visit(os.urandom(8).hex(), method="", path="", status=problem.status, kind=kind)
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        if cycle is None or cycle.response_complete:  # otherwise it would come in the midst of another answer
+            body = orjson.dumps(problem.document(visit.id))
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nx-request-id: {visit.id}\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[problem.status] + head.encode() + body)
+        self.transport.close()
+        self._service.telemetry.end(visit)
