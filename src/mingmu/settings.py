@@ -52,6 +52,9 @@ class Settings(BaseModel):
 
     max_batch: int = Field(default=16, gt=0, description="Most images that go through a network together.")
     max_queue: int = Field(default=256, gt=0, description="Most images that may wait for one network; the next is refused (429).")
+    cache_bytes: int = Field(
+        default=0, ge=0, description="Memory for answers to images that were seen before, in bytes; 0: every image is looked at anew."
+    )
     request_timeout: float = Field(
         default=10.0, gt=0, description="Seconds a request may take (then 504), unless its header X-Request-Timeout-Ms says otherwise."
     )

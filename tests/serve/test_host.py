@@ -42,6 +42,7 @@ async def test_an_image_is_seen(host: Host, red_png: bytes) -> None:
 async def test_pixels_give_the_scores_of_their_image(host: Host, red_png: bytes) -> None:
     served = await host.served("tiny")
     seen = await host.see(served, red_png)
+    assert seen.frame is not None
     again = await host.see_pixels(served, seen.frame.pixels)
     np.testing.assert_array_equal(again.reading.scores, seen.reading.scores)
 

@@ -26,6 +26,7 @@ from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.serve.batcher import Batcher, IsAlone
+from mingmu.serve.cache import Cache, key_of
 from mingmu.serve.problems import KINDS
 from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
@@ -49,13 +50,13 @@ class Served:
 class Seen:
     """What a recognizer made of one image."""
 
-    frame: Frame
+    frame: Frame | None  # None: it was seen before, and is remembered
     reading: Reading
     feature_map: NDArray[np.float32] | None  # [F, h, w], where it was asked for
     decoded: float  # seconds from bytes to pixels
     waited: float  # seconds in the queue
     ran: float  # seconds in the network
-    batch: int  # images that ran together
+    batch: int  # images that ran together; 0: none, it is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Host:
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._served: dict[str, asyncio.Future[Served]] = {}  # by reference, as requests write it
         self._batchers: dict[tuple[str, tuple[int, int]], Batcher[_Work, _Row]] = {}
+        self._cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
         self._revision = -1
         self._watcher: asyncio.Task[None] | None = None
         self._admitted = 0  # requests that were let in
@@ -204,16 +206,22 @@ class Host:
     async def see(
         self, served: Served, image: bytes, *, deadline: float = math.inf, explain: bool = False, turns: asyncio.Semaphore | None = None
     ) -> Seen:
-        """Run one encoded image through a recognizer; `deadline` is a time of `time.monotonic()`.
+        """Run one encoded image through a recognizer, or remember it; `deadline` is a time of `time.monotonic()`.
 
         A light image is decoded by the thread that runs the network; one that may take long is decoded aside, so that those
         who share its batch need not wait for it. Images that share `turns` wait for one another, not for a place in the queue.
         """
         async with turns or nullcontext():
-            if is_light(image):
-                return await self._see(served, image, deadline, explain)
-            decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
-            return await self._see(served, decoded, deadline, explain)
+            if self._cache is None or explain:
+                return await self._look(served, image, deadline, explain)
+            key = await key_of(served, image)  # who shares the work may have more time than this one
+            return await self._cache.see(key, lambda: self._look(served, image, math.inf, explain))
+
+    async def _look(self, served: Served, image: bytes, deadline: float, explain: bool) -> Seen:
+        if is_light(image):
+            return await self._see(served, image, deadline, explain)
+        decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
+        return await self._see(served, decoded, deadline, explain)
 
     async def see_pixels(self, served: Served, pixels: NDArray[np.uint8], *, deadline: float = math.inf) -> Seen:
         """Run uint8 [H, W, 3] pixels of exactly the recognizer's size through it."""
@@ -349,7 +357,7 @@ def _run_decoded(network: Network, works: Sequence[tuple[_Work, Decoded]], is_al
 
 
 def _explain(recognizer: Recognizer, seen: Seen) -> bytes:
-    if seen.feature_map is None:
+    if seen.feature_map is None or seen.frame is None:
         raise NotExplainable("the image was not run with explain")
     activation = recognizer.activation(seen.feature_map, int(seen.reading.scores.argmax()))
     return encode_png(overlay(seen.frame.pixels, activation))

@@ -75,6 +75,7 @@ class Visit:
 @dataclass(frozen=True, slots=True)
 class _Series:
     images: Counter
+    remembered: Counter
     batch: Histogram
     stages: dict[str, Histogram]
 
@@ -92,6 +93,9 @@ class Telemetry:
             "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
         )
         self._images = Counter("mingmu_images", "Images; kind is empty for answers.", ["recognizer", "kind"], registry=self.registry)
+        self._remembered = Counter(
+            "mingmu_images_remembered", "Images answered from memory (settings: cache_bytes).", ["recognizer"], registry=self.registry
+        )
         self._stages = Histogram("mingmu_stage_seconds", "Time by stage.", ["recognizer", "stage"], registry=self.registry, buckets=SECONDS)
         self._batch = Histogram(
             "mingmu_batch_images", "Images that ran together, by image.", ["recognizer"], registry=self.registry, buckets=BATCHES
@@ -103,6 +107,9 @@ class Telemetry:
         series = self._series(self._label(visit.recognizer))
         visit.counted += 1
         series.images.inc()
+        if seen.frame is None:
+            series.remembered.inc()
+            return
         series.batch.observe(seen.batch)
         for stage, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
             visit.stage(stage, seconds)
@@ -152,7 +159,9 @@ class Telemetry:
         found = self._by_name.get(name)
         if found is None:
             stages = {stage: self._stages.labels(name, stage) for stage in ("decode", "queue", "network", "total")}
-            found = self._by_name[name] = _Series(self._images.labels(name, ""), self._batch.labels(name), stages)
+            found = self._by_name[name] = _Series(
+                self._images.labels(name, ""), self._remembered.labels(name), self._batch.labels(name), stages
+            )
         return found
 
     def _label(self, name: str) -> str:
