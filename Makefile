@@ -7,11 +7,12 @@ TORCH ?= torch==2.13.0
 VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check
 SOURCES := src tests bench docs tools
+BENCHES := $(filter-out load soak storm,$(basename $(notdir $(wildcard bench/*.py))))
 
 export MYPY_CACHE_DIR := .venv/cache/mypy
 export RUFF_CACHE_DIR := .venv/cache/ruff
 
-.PHONY: demo serve test check bench docs clean FORCE
+.PHONY: demo serve test check bench bench-rivals docs clean FORCE
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp ## recognize real photos through the service
@@ -30,8 +31,11 @@ check: .venv/dev.stamp ## style, types, layers, generated pages
 	.venv/bin/lint-imports --cache-dir .venv/cache/import-linter
 	$(VENV_PYTHON) docs/generate.py --check
 
-bench: .venv/dev.stamp ## every benchmark, each in its quick form
-	@for bench in bench/*.py; do echo "== $$bench"; $(VENV_PYTHON) "$$bench" --quick || exit 1; done
+bench: .venv/dev.stamp ## every benchmark, each in its quick form; rivals, storms and the soak take longer
+	@for bench in $(BENCHES); do echo "== $$bench"; $(VENV_PYTHON) -m "bench.$$bench" --quick || exit 1; done
+
+bench-rivals: .venv/dev.stamp ## Mingmu beside other servers (an hour; needs wrk): writes docs/rivals.md
+	$(VENV_PYTHON) -m bench.rivals --write $(RIVALS)
 
 docs: .venv/dev.stamp ## write the generated pages
 	$(VENV_PYTHON) docs/generate.py

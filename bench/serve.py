@@ -1,4 +1,4 @@
-"""How much of the machine the service gives: `python bench/serve.py [--quick]` (needs wrk and the extra `demo`).
+"""How much of the machine the service gives: `python -m bench.serve [--quick]` (needs wrk and the extra `demo`).
 
 Ceiling: the same photos through the same recognizer in this process, no HTTP, in the best of a few arrangements of
 threads and batches. Service: `mingmu serve` under wrk, which sends the photos as raw JPEG bytes over kept-alive
@@ -9,26 +9,18 @@ time of a request goes, from the service's own stage timings.
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import numpy as np
-import skimage.data
-from PIL import Image
 
+from bench.load import Load, lua, photos, service, wrk
 from mingmu import verbs
 from mingmu.core.cpus import cpu_count
 from mingmu.core.recognizer import Recognizer
@@ -36,28 +28,6 @@ from mingmu.settings import Settings
 
 CONNECTIONS = (1, 8, 32, 64)
 ARRANGEMENTS = ((1, 1), (2, 1), (2, 4), (2, 8))  # threads per core times batch
-
-
-@dataclass(frozen=True)
-class Load:
-    """What wrk saw."""
-
-    rate: float  # answers a second
-    p50: float  # milliseconds
-    p99: float
-    failures: int
-
-
-def photos() -> list[bytes]:
-    """Real photos as 500x375 JPEGs of quality 90."""
-    folder = Path(skimage.data.__file__).parent
-    return [jpeg(folder / name) for name in ("chelsea.png", "coffee.png", "astronaut.png")]
-
-
-def jpeg(path: Path) -> bytes:
-    file = io.BytesIO()
-    Image.open(path).convert("RGB").resize((500, 375), Image.Resampling.LANCZOS).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def ceiling(recognizer: Recognizer, images: list[bytes], seconds: float, *, threads: int, batch: int) -> float:
@@ -79,54 +49,6 @@ def ceiling(recognizer: Recognizer, images: list[bytes], seconds: float, *, thre
     for worker in workers:
         worker.join()
     return sum(counts) / (time.perf_counter() - start)
-
-
-def wrk(url: str, script: Path, connections: int, seconds: int) -> Load:
-    """Drive the service for a while; raises if wrk fails."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", "-s", str(script), url]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"RESULT (\{.*\})", text)
-    if found is None:
-        raise RuntimeError(f"wrk printed no result:\n{text}")
-    return Load(**json.loads(found[1]))
-
-
-def lua(folder: Path, images: list[bytes]) -> Path:
-    """A wrk script that posts the photos in turn."""
-    for number, image in enumerate(images):
-        (folder / f"{number}.jpg").write_bytes(image)
-    script = folder / "post.lua"
-    script.write_text(
-        f"""
-        local bodies, turn = {{}}, 0
-        for i = 0, {len(images) - 1} do
-          local file = io.open("{folder}/" .. i .. ".jpg", "rb")
-          bodies[i] = wrk.format("POST", nil, {{["Content-Type"] = "image/jpeg"}}, file:read("*a"))
-          file:close()
-        end
-        request = function() turn = (turn + 1) % {len(images)}; return bodies[turn] end
-        done = function(summary, latency)
-          local e = summary.errors
-          print(string.format('RESULT {{"rate":%f,"p50":%f,"p99":%f,"failures":%d}}', summary.requests / summary.duration * 1e6,
-            latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, e.connect + e.read + e.write + e.status + e.timeout))
-        end
-        """
-    )
-    return script
-
-
-@contextmanager
-def service(data_dir: Path) -> Iterator[str]:
-    """`mingmu serve` on a free port; gives its address once it is ready."""
-    command = [sys.executable, "-m", "mingmu", "--data-dir", str(data_dir), "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        lines = iter(process.stderr or [])
-        try:
-            address = next(found[1] for line in lines if (found := re.search(r"(http://\S+:\d+)", line)))
-            threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()  # keep its log flowing
-            yield address
-        finally:
-            process.terminate()
 
 
 def check(url: str, recognizer: Recognizer, images: list[bytes]) -> None:
@@ -162,8 +84,8 @@ def run(settings: Settings, name: str, scratch: Path, seconds: int, rounds: int)
     images = photos()
     script = lua(scratch, images)
     cores = cpu_count()
-    with service(settings.data_dir) as address:
-        url = f"{address}/v1/recognizers/{name}/recognize"
+    with service(settings.data_dir) as server:
+        url = f"{server.address}/v1/recognizers/{name}/recognize"
         check(url, recognizer, images)
         wrk(url, script, 8, 2)
         best: list[float] = []

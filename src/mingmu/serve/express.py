@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,13 +22,14 @@ RECOGNIZE = re.compile(r"/v1/recognizers/([^/]+)/recognize")
 class Express:
     """ASGI: `POST /v1/recognizers/{name}/recognize` goes to `direct`, everything else through the framework."""
 
-    def __init__(self, framework: ASGIApp, direct: ASGIApp) -> None:
+    def __init__(self, framework: FastAPI, direct: ASGIApp) -> None:
+        self.state = framework.state
         self._framework = framework
         self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and (found := RECOGNIZE.fullmatch(scope["path"])):
-            scope["path_params"] = {"name": found[1]}
+            scope["app"], scope["path_params"] = self._framework, {"name": found[1]}
             return await self._direct(scope, receive, send)
         return await self._framework(scope, receive, send)
 

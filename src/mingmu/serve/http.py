@@ -66,7 +66,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
-    app.middleware_stack = Express(app.build_middleware_stack(), Edge(direct(recognize), service))
+    app.state.express = Express(app, Edge(direct(recognize), service))
     return app
 
 

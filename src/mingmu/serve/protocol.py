@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import orjson
@@ -12,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, Problem
 from mingmu.serve.service import Service
-from mingmu.serve.telemetry import Visit
+from mingmu.serve.telemetry import Visit, new_id
 
 MAX_HEAD_BYTES = 65_536
 MAX_LEFT_OVER = 16 * 2**20  # bytes of a body that are read after the answer has been given
@@ -37,7 +36,7 @@ class Protocol(HttpToolsProtocol):
         self._service: Service = config.app.state.service  # type: ignore[union-attr]  # the application that `run` made
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]  # all of a transport that is used
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -90,7 +89,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, kind: str) -> None:
         problem = Problem(KINDS[kind].status, kind, f"This is no HTTP request that can be read: {KINDS[kind].meaning}")
-        visit = Visit(os.urandom(8).hex(), method="", path="", status=problem.status, kind=kind)
+        visit = Visit(new_id(), method="", path="", status=problem.status, kind=kind)
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request
         if cycle is None or cycle.response_complete:  # otherwise it would come in the midst of another answer
             body = orjson.dumps(problem.document(visit.id))
@@ -98,3 +97,32 @@ class Protocol(HttpToolsProtocol):
             self.transport.write(STATUS_LINE[problem.status] + head.encode() + body)
         self.transport.close()
         self._service.telemetry.end(visit)
+
+
+class Corked:
+    """A transport that sends what is written in one turn of the event loop together: the head of an answer and its body
+    in one packet, and with one call of the system."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send soon."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -27,7 +27,7 @@ def run(settings: Settings) -> None:
     listener = listen(settings.host, settings.port)
     app = create_app(settings)
     config = uvicorn.Config(
-        app,
+        app.state.express,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http=Protocol,
         ws="none",

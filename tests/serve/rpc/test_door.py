@@ -446,14 +446,24 @@ async def test_a_port_that_is_taken_is_a_bad_setting(data_dir: Path) -> None:
                 pass
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no certificate can be made")
-async def test_tls_is_used_where_there_is_a_certificate(data_dir: Path, tmp_path: Path, red_png: bytes) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of `localhost`, with its key in `key.pem` beside it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: no certificate can be made")
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *names]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-    app = create_app(Settings(data_dir=data_dir, grpc_port=0, tls_certificate=certificate, tls_key=key))
-    trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "certificate.pem", *names]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path / "certificate.pem"
+
+
+def trust_in(certificate: Path) -> Any:
+    return grpc.ssl_channel_credentials(certificate.read_bytes())
+
+
+async def test_tls_is_used_where_there_is_a_certificate(data_dir: Path, certificate: Path, red_png: bytes) -> None:
+    settings = Settings(data_dir=data_dir, grpc_port=0, tls_certificate=certificate, tls_key=certificate.with_name("key.pem"))
+    app, trusted = create_app(settings), trust_in(certificate)
     async with running(app) as http, grpc.aio.secure_channel(f"localhost:{app.state.grpc_port}", trusted) as channel:
         assert (await Client(app, channel, http).infer(images(red_png))).outputs
 

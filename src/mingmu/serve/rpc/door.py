@@ -60,6 +60,7 @@ class Door:
         except ImportError as error:
             raise MissingExtra("gRPC needs the package grpcio (settings: grpc_port); install it: pip install 'mingmu[grpc]'") from error
         self._service = service
+        self._credentials = _credentials(service.settings)
         self._reads = asyncio.Semaphore(MAX_READS)
         self._streams = 0
         self._waiting: set[asyncio.Task[bytes | None]] = set()  # for the next messages of streams
@@ -83,9 +84,9 @@ class Door:
     async def open(self) -> int:
         """Begin to answer; gives the port. Raises BadSettings."""
         settings = self._service.settings
-        address, credentials = _address(settings.host, settings.grpc_port or 0), _credentials(settings)
+        address, proof = _address(settings.host, settings.grpc_port or 0), self._credentials
         try:
-            port: int = self._server.add_secure_port(address, credentials) if credentials else self._server.add_insecure_port(address)
+            port: int = self._server.add_secure_port(address, proof) if proof else self._server.add_insecure_port(address)
         except RuntimeError as error:
             await self._server.start()  # one that was never started cannot be stopped, and complains when it is forgotten
             await self._server.stop(None)
