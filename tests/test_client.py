@@ -102,7 +102,7 @@ class Asker:
 
     awaits: bool
 
-    def __call__(self, url: str, method: str, *arguments: Any, options: dict[str, Any] | None = None, **named: Any) -> Any:
+    def __call__(self, url: str, method: str, /, *arguments: Any, options: dict[str, Any] | None = None, **named: Any) -> Any:
         if not self.awaits:
             with Client(url, **(options or {})) as client:
                 return getattr(client, method)(*arguments, **named)
@@ -411,6 +411,55 @@ def test_a_job_that_comes_to_nothing_raises_why(
     service.responses = [told((None, "end", job(state, error=error)))]
     with pytest.raises(raised, match=error["detail"] if error else "was cancelled"):
         ask(service.url, "follow", 7)
+
+
+FILE = {"format": "csv", "sha256": "f" * 64, "bytes": 12}
+LOOKED = {
+    "recognizer": "flowers",
+    "version": 4,
+    "digest": "d" * 64,
+    "images": 3,
+    "errors": {"bad-image": 1},
+    "labels": {"rose": 2},
+    "file": FILE,
+}
+
+
+def test_a_batch_sends_a_folder_follows_its_job_and_fetches_the_rows(ask: Asker, service: Service, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "rows.csv"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"a rose")
+    service.responses = [accepted(), told((1, "progress", {"step": "looking", "share": 0.5}), (None, "end", job("done", result=LOOKED)))]
+    service.responses += [(200, {}, b"path,l"), problem(503, "overloaded"), (206, {}, b"abel\r\n")]  # the first answer breaks off
+    steps: list[tuple[str, float]] = []
+    done = ask(service.url, "batch", photos, out=out, recognizer="flowers@4", top=2, progress=lambda *said: steps.append(said))
+    assert (done.recognizer, done.images, done.errors, done.labels) == ("flowers@4", 3, {"bad-image": 1}, {"rose": 2})
+    assert service.requests[0][0] == "/v1/jobs?recognizer=flowers%404&format=csv&top=2"
+    with zipfile.ZipFile(io.BytesIO(service.requests[0][2])) as archive:
+        assert archive.namelist() == ["a.jpg"]
+    assert [headers.get("Range") for path, headers, _ in service.requests if path.endswith("/result")] == [None, "bytes=6-", "bytes=6-"]
+    assert out.read_bytes() == b"path,label\r\n"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["rows.csv"]
+    assert {step for step, _ in steps} == {"uploading", "looking", "downloading"}
+
+
+def test_a_batch_of_what_the_service_has_sends_its_name(ask: Asker, service: Service, tmp_path: Path) -> None:
+    places: list[dict[str, Any]] = [{"dataset": "flowers@3"}, {"url": "s3://photos/2026/"}]
+    for where in places:
+        service.responses = [accepted(), told((None, "end", job("done", result=LOOKED))), (200, {}, b"path,label\r\n")]
+        service.requests.clear()
+        ask(service.url, "batch", out=tmp_path / "rows.csv", coverage=0.9, **where)
+        path, _, body = service.requests[0]
+        assert (path, json.loads(body)) == ("/v1/jobs", {"recognizer": "general", "format": "csv", "coverage": 0.9} | where)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"out": "rows.xls"}, {"out": "rows.csv", "top": 0}, {"out": "rows.csv", "url": "s3://a"}, {"out": "rows.csv", "colour": 1}]
+)
+def test_what_cannot_be_asked_of_a_batch_is_refused_before_anything_is_sent(ask: Asker, service: Service, wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest):
+        ask(service.url, "batch", "photos", **wrong)
+    assert service.requests == []
 
 
 def test_a_job_that_is_not_there_is_not_waited_for(ask: Asker, service: Service) -> None:

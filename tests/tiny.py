@@ -19,8 +19,8 @@ PIXELS = PixelSpec(size=(8, 8), fit="squash")
 ORIGIN = Origin(source="drawn by the tests", licence="Apache-2.0")
 
 
-def backbone_graph() -> bytes:
-    """A backbone whose features are the mean of each colour channel, 0..1; its map is the picture itself."""
+def backbone_graph(white: float = 255) -> bytes:
+    """A backbone whose features are the mean of each colour channel, where `white` is 1; its map is the picture itself."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
@@ -31,7 +31,7 @@ def backbone_graph() -> bytes:
         helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3]),
         helper.make_tensor_value_info("map", TensorProto.FLOAT, ["N", 3, "height", "width"]),
     ]
-    return model(nodes, {"scale": np.array(1 / 255, np.float32)}, ["N", "height", "width", 3], outputs)
+    return model(nodes, {"scale": np.array(1 / white, np.float32)}, ["N", "height", "width", 3], outputs)
 
 
 def model(
@@ -77,13 +77,19 @@ def seal_tiny(folder: Path, network: Network, *, name: str = "tiny", labels: tup
     return seal_head(folder, manifest, np.eye(3, dtype=np.float32), np.zeros(3, np.float32), network)
 
 
-def seal_whole(folder: Path) -> Artifact:
-    """A sealed whole model in `folder`: scores are the shares of the colours."""
+def whole_graph(steep: float = 1.0) -> bytes:
+    """A whole model: scores are the softmax of the mean of each colour channel, times `steep`."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["means"], axes=[1, 2], keepdims=0),
-        helper.make_node("Softmax", ["means"], ["scores"], axis=1),
+        helper.make_node("Mul", ["means", "steep"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
     ]
-    graph = model(nodes, {}, ["N", 8, 8, 3], [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])])
+    scores = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])]
+    return model(nodes, {"steep": np.array(steep, np.float32)}, ["N", 8, 8, 3], scores)
+
+
+def seal_whole(folder: Path) -> Artifact:
+    """A sealed whole model in `folder`: scores are the shares of the colours."""
     manifest = Manifest(kind="model", name="whole", task="classify", pixels=PIXELS, labels=LABELS, origin=ORIGIN)
-    return seal_network(folder, manifest, graph)
+    return seal_network(folder, manifest, whole_graph())

@@ -12,6 +12,7 @@ import numpy as np
 
 from mingmu.core.artifact import pack_arrays
 from mingmu.core.head import softmax
+from mingmu.core.manifest import Runs
 from mingmu.core.runtime import SCORES
 from mingmu.core.sealing import probe_images, probe_outputs
 from mingmu.zoo import efficientnet_lite, torchfile
@@ -31,7 +32,8 @@ def main() -> None:
         state = torchfile.read(installed(known, known.source).read_bytes())
         spec = efficientnet_lite.pixel_spec(variant)
         pixels = np.stack([spec.frame(image).pixels for image in probe_images().values()])
-        outputs = probe_outputs(efficientnet_lite.backbone(state, variant).SerializeToString(deterministic=True), pixels)
+        graph = efficientnet_lite.backbone(state, variant).SerializeToString(deterministic=True)
+        outputs = probe_outputs(graph, pixels, Runs())
         weight, bias = efficientnet_lite.head(state)
         (FOLDER / f"{name}.npz").write_bytes(pack_arrays({**outputs, SCORES: softmax(outputs["features"] @ weight + bias)}))
 

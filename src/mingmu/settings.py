@@ -42,6 +42,11 @@ class Settings(BaseModel):
     tls_certificate: Path | None = Field(default=None, description="PEM file with the certificate and its chain; none: no TLS.")
     tls_key: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
     threads: int = Field(default=0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="Processes that serve one port; they share out `threads` and `cache_bytes`, other limits hold for each.",
+    )
 
     max_image_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
     max_image_pixels: int = Field(default=64_000_000, gt=0, description="Largest image, in pixels (width times height).")
@@ -66,6 +71,10 @@ class Settings(BaseModel):
     max_jobs: int = Field(default=100, gt=0, description="Most jobs (teaching, reading datasets) that may wait; the next is refused (429).")
     job_workers: int = Field(default=1, ge=0, description="Jobs that run beside the service at a time, in processes of their own; 0: none.")
 
+    batch_urls: str | None = Field(
+        default=None,
+        description="URLs below which jobs may look at images, with commas between, as s3://photos/,https://host/a/; none: none.",
+    )
     fetch_urls: bool = Field(default=False, description="Whether requests may name images by URL.")
     fetch_timeout: float = Field(default=10.0, gt=0, description="Seconds in which an image named by URL must have arrived.")
     fetch_redirects: int = Field(default=3, ge=0, description="Most redirects followed for an image named by URL.")

@@ -106,3 +106,16 @@ def test_a_graph_that_gives_nothing_or_no_floats_cannot_run() -> None:
         OnnxRuntime(tiny.model(nodes, {}, ["N", 8, 8, 3], words))
     with pytest.raises(BadModel):
         OnnxRuntime(tiny.model(nodes, {}, ["N", 8, 8, 3], []))
+
+
+def test_a_device_that_onnx_runtime_was_not_built_for_or_does_not_find_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(BadModel, match="built without CUDAExecutionProvider"):
+        OnnxRuntime(tiny.backbone_graph(), provider="cuda")
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *given, providers: session(*given, providers=["CPUExecutionProvider"]))
+    with pytest.raises(BadModel, match="finds no device for CUDAExecutionProvider"):
+        OnnxRuntime(tiny.backbone_graph(), provider="cuda")

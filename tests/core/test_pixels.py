@@ -235,6 +235,18 @@ def test_encoded_png_gives_the_same_pixels_back() -> None:
     assert np.array_equal(PixelSpec(size=(32, 24), fit="squash").frame(encode_png(pixels)).pixels, pixels)
 
 
+@pytest.mark.parametrize("fit", ["crop", "squash", "letterbox"])
+@pytest.mark.parametrize("size", [(37, 61), (640, 480), (5, 3)])
+def test_decoded_pixels_give_the_frame_of_their_lossless_file(fit: str, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    spec = PixelSpec.model_validate({"size": (64, 48), "fit": fit, "margin": 0.9, "filter": "bicubic"})
+    decoded, read = spec.frame_of(pixels), spec.frame(encode_png(pixels))
+    assert np.array_equal(decoded.pixels, read.pixels)
+    assert (decoded.original, decoded.box) == (read.original, read.box)
+    with pytest.raises(ImageTooLarge):
+        spec.frame_of(pixels, Limits(max_side=4))
+
+
 def test_threads_get_the_same_pixels_as_one() -> None:
     data = [encoded(photo(400, 300), form) for form in ("JPEG", "PNG", "WEBP")] * 4
     spec = PixelSpec(size=(64, 64), filter="bicubic")

@@ -70,6 +70,14 @@ def test_duplicates_clashes_and_leaks_are_found_and_cleaned() -> None:
     assert findings == sorted(findings, key=lambda finding: ("error", "warning", "info").index(finding.severity))
 
 
+def test_of_pictures_that_are_only_nearly_the_same_cleaning_drops_none_for_its_label() -> None:
+    blobs = MemoryBlobs()
+    dataset = Dataset.of([*plain(blobs), Example(blobs.put(changed(1)[1]), ("a",), "nearly 01.png")])
+    findings = audit(dataset, blobs)
+    assert ("label-clash", ("01.png", "nearly 01.png")) in kinds(findings)
+    assert len(fix(dataset, findings)) == len(dataset)
+
+
 def test_a_label_that_the_classifier_is_sure_is_another_is_found_with_that_other() -> None:
     blobs = MemoryBlobs()
     dataset = Dataset.of(plain(blobs))

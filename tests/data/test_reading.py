@@ -48,6 +48,20 @@ def test_train_valid_and_test_folders_are_the_split(tmp_path: Path) -> None:
     assert {(e.split, e.labels) for e in reading.dataset} == {(split, (label,)) for split in ("train", "val", "test") for label in "ab"}
 
 
+def test_a_folder_beside_train_and_test_is_no_reason_to_take_these_for_classes(tmp_path: Path) -> None:
+    lay(tmp_path, {f"{top}/{label}/{top}.png": png(ord(top[1]) + ord(label)) for top in ("train", "test", "extra") for label in "ab"})
+    reading = read(tmp_path, MemoryBlobs())
+    assert {(e.split, e.labels) for e in reading.dataset} == {(split, (label,)) for split in ("train", "test") for label in "ab"}
+    (finding,) = reading.findings
+    assert (finding.kind, finding.where) == ("beside-splits", ("extra/a/extra.png", "extra/b/extra.png"))
+    assert "2 images in extra" in finding.detail
+
+
+def test_a_train_beside_other_vehicles_is_a_class(tmp_path: Path) -> None:
+    lay(tmp_path, {f"{label}/{at}.png": png(at + 10 * len(label)) for label in ("train", "tram", "test") for at in range(2)})
+    assert read(tmp_path, MemoryBlobs()).dataset.labels == ("test", "train", "tram")
+
+
 def test_a_letter_typed_in_two_ways_is_one_class(tmp_path: Path) -> None:
     composed = "café"
     lay(tmp_path, {f"train/{composed}/1.png": png(1), f"val/{unicodedata.normalize('NFD', composed)}/2.png": png(2)})

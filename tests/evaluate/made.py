@@ -17,13 +17,14 @@ from mingmu.core.pixels import encode_png
 from mingmu.core.recognizer import Recognizer
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate.cost import cost
-from mingmu.evaluate.learning import Point, learning_curve
+from mingmu.evaluate.learning import learning_curve
 from mingmu.evaluate.measure import measure
 from mingmu.evaluate.predictions import Predictions, evaluate
 from mingmu.evaluate.report import Report
 from mingmu.tasks import task_named
 from tests import tiny
 
+SIZES = (50, 100, 200, 400)  # photos learned from, of 500
 COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
 
 
@@ -74,7 +75,7 @@ def report(folder: Path) -> tuple[Report, Recognizer, Memory]:
     dataset = Dataset.of([*coloured(blobs, 5), mislabelled, broken, unknown])
     predictions = evaluate(tiny_one, dataset, blobs)
     measures = measure(predictions, sets={0.9: predictions.scores >= 0.05})
-    learning = learning_curve([Point(n, 0.95 - n**-0.5) for n in (25, 50, 100, 200, 400)])
+    learning = learning_curve(*grown([0.95 - n**-0.5 for n in SIZES]))
     return (
         Report.of(
             tiny_one, dataset, measures, learning=learning, cost=cost(tiny_one, [picture("red")]), made=datetime(2026, 1, 2, tzinfo=UTC)
@@ -82,6 +83,17 @@ def report(folder: Path) -> tuple[Report, Recognizer, Memory]:
         tiny_one,
         blobs,
     )
+
+
+def grown(
+    accuracies: Sequence[float], photos: int = 500, *, each: int = 1, seed: int = 0
+) -> tuple[tuple[int, ...], NDArray[np.float32], NDArray[np.int64]]:
+    """Sizes, answers and groups (of so many photos each) for `learning_curve`: a photo that few photos make right, more make right, too."""
+    hardness = np.random.default_rng(seed).permutation(
+        np.repeat((np.arange(photos // each) + 0.5) / (photos // each), each).reshape(-1, each)
+    )
+    right = (hardness.ravel()[:, None] < np.array(accuracies)).astype(np.float32)
+    return SIZES, right, np.repeat(np.arange(photos // each), each)
 
 
 def predictions(

@@ -29,20 +29,21 @@ class Process:
     popen: subprocess.Popen[str]
     host: str = ""
     port: int = 0
+    scheme: str = "http"
     lines: list[str] = field(default_factory=list)  # what it wrote to stderr
     _reader: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def wait_until_ready(self) -> None:
         assert self.popen.stderr is not None
         for line in self.popen.stderr:
             self.lines.append(line)
-            ready = re.search(r"ready on http://([^:]+):(\d+)", line)
+            ready = re.search(r"ready on (https?)://([^:]+):(\d+)", line)
             if ready:
-                self.host, self.port = ready[1], int(ready[2])
+                self.scheme, self.host, self.port = ready[1], ready[2], int(ready[3])
                 self._reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stderr or []), daemon=True)
                 self._reader.start()
                 return

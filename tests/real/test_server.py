@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
 import threading
@@ -215,6 +216,17 @@ def test_requests_one_after_the_other_on_one_connection_are_all_answered(start: 
     with connect(process) as connection:
         connection.sendall((head(len(red_png)) + red_png) * 20)  # pipelined
         assert read_until(connection, b"}}", 20).count(b"HTTP/1.1 200") == 20
+
+
+def test_answers_to_pipelined_requests_keep_their_order(server: Process, red_png: bytes) -> None:
+    def request(number: int) -> bytes:
+        name = f"X-Request-Id: {number}"  # every second one has nothing to wait for
+        return head(len(red_png), name) + red_png if number % 2 == 0 else f"GET /v2 HTTP/1.1\r\nHost: x\r\n{name}\r\n\r\n".encode()
+
+    with connect(server) as connection:
+        connection.sendall(b"".join(map(request, range(20))) + b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answered = re.findall(rb"\r\nx-request-id: (\d{1,2})\r\n", read_all(connection))
+    assert answered == [b"%d" % number for number in range(20)]
 
 
 def test_clients_that_vanish_leave_no_trace(start: Start, red_png: bytes) -> None:

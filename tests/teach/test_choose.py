@@ -72,3 +72,29 @@ def test_of_all_forms_the_one_with_the_least_loss_wins() -> None:
     choice = choose_head(examples(0.5), [("features",)], ("prototype", "discriminant", "logistic", "svm"))
     assert {"prototype", "discriminant", "logistic", "svm"} == {trial.what.split()[0].strip(",") for trial in choice.tried}
     assert choice.trial.loss == min(trial.loss for trial in choice.tried if len(trial.losses) == 90)
+
+
+def test_photos_that_the_crop_cuts_are_looked_at_whole_too_and_the_better_whole_view_is_taken() -> None:
+    own = PixelSpec(size=(224, 224), margin=0.875)
+    noise = {"crop": 0.9, "squash": 0.5, "letterbox": 0.2}
+    chosen, trials = choose_view(own, lambda view: examples(noise[view.fit]), lambda _share: None, lost=0.5)
+    assert (chosen.size, chosen.fit) == ((224, 224), "letterbox")
+    assert [trial.what for trial in trials] == [
+        "224x224 pixels, margin 1",
+        "224x224 pixels, squash",
+        "224x224 pixels, letterbox",
+        "288x288 pixels, letterbox",
+    ]
+
+
+def test_a_crop_that_loses_nothing_that_matters_stays_a_crop() -> None:
+    own = PixelSpec(size=(224, 224))
+    noise = {"crop": 0.3, "squash": 0.5, "letterbox": 0.5}
+    chosen, trials = choose_view(own, lambda view: examples(noise[view.fit]), lambda _share: None, lost=0.5)
+    assert (chosen.size, chosen.fit) == ((224, 224), "crop")
+    assert len(trials) == 5
+
+
+def test_photos_that_are_nearly_square_cost_no_further_look() -> None:
+    _, trials = choose_view(PixelSpec(size=(224, 224)), lambda _view: examples(0.3), lambda _share: None, lost=0.1)
+    assert {trial.what.split(", ")[1] for trial in trials} == {"margin 1", "margin 0.8"}

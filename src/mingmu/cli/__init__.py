@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mingmu.cli import teaching, upkeep
+from mingmu.cli import batching, teaching, tuning, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.labels import on_one_line
 
 if TYPE_CHECKING:
     from mingmu.core.pixels import PixelSpec
+    from mingmu.core.video import Every
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,31 +67,34 @@ def recognize(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Files, folders, quoted glob patterns, or - for standard input.")],
     recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=complete_name)] = "general",
     top: Annotated[int, typer.Option(min=1, help="How many labels to give, the surest first.")] = 5,
+    every: Annotated[
+        str | None, typer.Option(metavar="STEP", help="How often to look at videos: 0.5s, or 10f for frames.", show_default="1s")
+    ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Say what images show.
+    """Say what images and videos show.
 
-    Folders are searched, those within them too. What cannot be read is reported, the rest go on, and the exit code is 1.
+    Folders are searched, those within them too; for videos only with --every. What cannot be read is reported,
+    the rest go on, and the exit code is 1.
     """
     from mingmu import verbs
     from mingmu.cli import render
 
-    settings = load_settings(data_dir)
+    settings, step = load_settings(data_dir), _step(every)
     with render.progress() as report:
         opened = verbs.open_recognizer(settings, recognizer, report)
-    answers = verbs.recognize(opened.recognizer, verbs.image_sources(images), top=top, threads=settings.threads)
-    rows: list[dict[str, Any]] = []
-    failed = 0
-    for source, answer in answers:
-        failed += isinstance(answer, MingmuError)
-        if as_json:
-            rows.append({"source": source} | render.answer_json(answer))
-        else:
-            render.print_answer(source, answer)
-    if as_json:
-        said_by = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
-        render.print_json(said_by | {"answers": rows})
+    sources = verbs.image_sources(images, videos=every is not None)
+    answers = verbs.recognize(opened.recognizer, sources, top=top, threads=settings.threads, every=step)
+    said_by = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
+    failed = False
+    with render.json_list(said_by, "answers") if as_json else nullcontext() as add:
+        for source, answer in answers:
+            failed |= isinstance(answer, MingmuError)
+            if add:
+                add({"source": source} | render.answer_json(answer))
+            else:
+                render.print_answer(source, answer)
     if failed:
         raise typer.Exit(1)
 
@@ -100,6 +105,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one; overrides MINGMU_PORT.", show_default=False)
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that serve the port; overrides MINGMU_WORKERS.", show_default=False)
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Answer over HTTP until Ctrl-C. The other settings are environment variables: see docs/settings.md."""
@@ -109,7 +117,7 @@ def serve(
     from mingmu.registry.store import Store
     from mingmu.serve.server import run
 
-    settings = load_settings(data_dir, host=host, port=port)
+    settings = load_settings(data_dir, host=host, port=port, workers=workers)
     with render.progress() as report:
         verbs.ensure(Store.of(settings), "general", report)
     with crew(settings):
@@ -134,16 +142,19 @@ def list_(as_json: Json = False, data_dir: DataDir = None) -> None:
 
 @app.command(epilog="Example: `mingmu show general`")
 def show(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
-    """Show what a recognizer is: its version, digest, size, licence, labels and pixels."""
+    """Show what a recognizer is: its version, digest, size, licence, labels and pixels; and how it runs on this machine."""
     from mingmu import verbs
     from mingmu.cli import render
 
+    store = open_store(data_dir)
     with render.progress() as report:
-        stored = verbs.show(open_store(data_dir), name, report)
+        stored = verbs.show(store, name, report)
+    tuned = verbs.tuning_of(store, stored)
     if as_json:
-        render.print_json(render.row_json(stored.version.name, stored) | {"manifest": stored.artifact.manifest.model_dump(mode="json")})
+        manifest = {"manifest": stored.artifact.manifest.model_dump(mode="json")}
+        render.print_json(render.row_json(stored.version.name, stored) | manifest | tuning.facts_json(tuned))
     else:
-        render.print_pairs(render.facts(stored))
+        render.print_pairs([*render.facts(stored), *tuning.facts(tuned)])
 
 
 @app.command(epilog="Example: `mingmu verify general`")
@@ -254,6 +265,16 @@ def install(
     render.print_version(as_json, verbs.install(open_store(data_dir), file, name), "is proven and ready")
 
 
+def _step(every: str | None) -> Every:
+    from mingmu.core.video import Every
+    from mingmu.verbs.video import EACH_SECOND
+
+    try:
+        return EACH_SECOND if every is None else Every.parse(every)
+    except BadRequest as error:
+        raise typer.BadParameter(str(error), param_hint="--every") from None
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
@@ -287,10 +308,13 @@ def _pixels(size: str, **rest: Any) -> PixelSpec:
 
 
 _MORE: dict[Callable[..., None], str] = {
+    batching.batch: "Example: `mingmu batch photos/ --out photos.csv`",
     teaching.teach: "Example: `mingmu teach flowers/ --name flowers`",
     teaching.evaluate: "Example: `mingmu evaluate flowers more-flowers/ --html report.html`",
     teaching.compare: "Example: `mingmu compare flowers@1 flowers@2 more-flowers/`",
     teaching.audit: "Example: `mingmu audit flowers/ --html audit.html`",
+    tuning.tune: "Example: `mingmu tune general --data photos/`",
+    tuning.compress: "Example: `mingmu compress flowers --data more-flowers/`",
     upkeep.versions: "Example: `mingmu versions flowers`",
     upkeep.publish: "Example: `mingmu publish flowers@prod 2`",
     upkeep.rollback: "Example: `mingmu rollback flowers@prod`",

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import indent
 from typing import Any
 
 from rich.console import Console
@@ -49,8 +50,27 @@ class _StepLines:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document, in ASCII; bytes of a file's name that are no text become U+FFFD."""
+    print(_json(document))
+
+
+@contextmanager
+def json_list(document: dict[str, Any], name: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """One JSON document whose last entry is a list, printed while it grows: the block adds to it."""
+    separator = ""
+
+    def add(row: dict[str, Any]) -> None:
+        nonlocal separator
+        print(separator, indent(_json(row), "  "), sep="\n", end="", flush=True)
+        separator = ","
+
+    print(_json(document | {name: []}).removesuffix("]\n}"), end="")
+    yield add
+    print("\n ]\n}" if separator else "]\n}")
+
+
+def _json(document: dict[str, Any]) -> str:
     text = json.dumps(document, ensure_ascii=False).translate(NO_TEXT)
-    print(json.dumps(json.loads(text), indent=1))
+    return json.dumps(json.loads(text), indent=1)
 
 
 def print_result(as_json: bool, document: dict[str, Any], text: str) -> None:
@@ -97,10 +117,10 @@ def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: 
     if not found:
         print("no recognizer is here yet; `mingmu recognize` makes general at its first use", file=sys.stderr)
     rows = [_row(stored) for _, stored in found if isinstance(stored, Stored)]
-    _print_rows(("recognizer", "version", "labels", "size", "digest", "since"), rows)
+    print_rows(("recognizer", "version", "labels", "size", "digest", "since"), rows)
     if available and (sys.stdout.isatty() or not found):
         print("\nTo be had with `mingmu pull`:")
-        _print_rows(("name", "task", "size", "licence", "what it is"), [_entry_row(entry) for entry in available])
+        print_rows(("name", "task", "size", "licence", "what it is"), [_entry_row(entry) for entry in available])
 
 
 def _row(stored: Stored) -> Row:
@@ -114,10 +134,11 @@ def _entry_row(entry: Entry) -> Row:
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
-    _print_rows(("", ""), pairs)
+    print_rows(("", ""), pairs)
 
 
-def _print_rows(columns: Row, rows: Sequence[Row]) -> None:
+def print_rows(columns: Row, rows: Sequence[Row]) -> None:
+    """A table for eyes; in a pipe, a line for each row."""
     console = Console(highlight=False)
     if not console.is_terminal:
         for row in rows:

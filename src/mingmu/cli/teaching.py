@@ -92,7 +92,8 @@ def compare(
 
     with render.progress() as progress:
         found = verbs.compare(open_store(data_dir), one, other, data, progress)
-    render.print_result(as_json, asdict(found) | {"verdict": found.verdict}, f"A is {one}, B is {other}: {found.verdict}")
+    text = "\n".join((f"A is {one}, B is {other}: {found.verdict}", *found.remarks))
+    render.print_result(as_json, asdict(found) | {"verdict": found.verdict, "remarks": found.remarks}, text)
 
 
 def audit(

@@ -1,5 +1,6 @@
 """Ask a Mingmu service from Python, at once or with `await`; both give the same answers and raise the same errors."""
 
+from mingmu.client.batching import Batched as Batched
 from mingmu.client.connection import AsyncClient as AsyncClient
 from mingmu.client.connection import Client as Client
 from mingmu.client.images import Image as Image

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pathlib
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from mingmu.client import teaching
+from mingmu.client import batching, teaching
 from mingmu.client.archive import Archive
+from mingmu.client.batching import Batched, Download
 from mingmu.client.calls import Call, Page, headers_for, pause
 from mingmu.client.images import Image
 from mingmu.client.progress import Progress, shown
 from mingmu.client.recognizing import Listed, Recognition, one, portions, recognizers
 from mingmu.client.teaching import Following, Job, Measured, Taught
+from mingmu.core.batching import Asked as AskedOfBatch
 from mingmu.core.errors import MingmuError, Overloaded
 from mingmu.core.teaching import Asked
 
@@ -83,6 +86,51 @@ class Client:
 
     def _send(self, source: Path, name: str, tell: Progress) -> Job:
         return self.follow(self._ask(teaching.upload(Archive.of(source, tell), name)).id, tell)
+
+    def batch(
+        self,
+        source: Path | None = None,
+        *,
+        out: Path,
+        recognizer: str = "general",
+        dataset: str | None = None,
+        url: str | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AskedOfBatch],
+    ) -> Batched:
+        """Let the service look at all images of a folder or archive, which is sent, and write a row about each into `out`.
+
+        Or at those of a `dataset` that it has, or below a `url` that its operator allows. The ending of `out` says the format: .parquet,
+        .csv or .jsonl. The options are `top` and `coverage`, as `mingmu batch` has them. Images that cannot be read become rows with an
+        error. A bar shows how far it is, or `progress` is told the step and its share. Raises Conflict if somebody cancels.
+        """
+        batching.check_source(source, dataset, url)
+        out = pathlib.Path(out)
+        question = batching.asked(recognizer, out, options)
+        with shown(progress) as tell:
+            if source is None:
+                call = batching.of_named(question, dataset, url)
+            else:
+                call = batching.of_archive(Archive.of(source, tell), question)
+            return self._download(Download(self.follow(self._ask(call).id, tell), out, tell))
+
+    def _download(self, download: Download) -> Batched:
+        attempt = 0
+        while not download.over:
+            try:
+                with self._http.stream(**download.request) as response:
+                    if not response.is_success:
+                        response.read()
+                    with download.begin(response) as file:
+                        for piece in response.iter_bytes():
+                            file.write(piece)
+                            download.report(file)
+                            attempt = 0
+                download.pause()
+            except (Overloaded, httpx.TransportError) as error:
+                time.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+        return download.batched()
 
     def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
@@ -195,6 +243,45 @@ class AsyncClient:
 
     async def _send(self, source: Path, name: str, tell: Progress) -> Job:
         return await self.follow((await self._ask(teaching.upload(await asyncio.to_thread(Archive.of, source, tell), name))).id, tell)
+
+    async def batch(
+        self,
+        source: Path | None = None,
+        *,
+        out: Path,
+        recognizer: str = "general",
+        dataset: str | None = None,
+        url: str | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AskedOfBatch],
+    ) -> Batched:
+        batching.check_source(source, dataset, url)
+        out = pathlib.Path(out)
+        question = batching.asked(recognizer, out, options)
+        with shown(progress) as tell:
+            if source is None:
+                call = batching.of_named(question, dataset, url)
+            else:
+                call = batching.of_archive(await asyncio.to_thread(Archive.of, source, tell), question)
+            return await self._download(Download(await self.follow((await self._ask(call)).id, tell), out, tell))
+
+    async def _download(self, download: Download) -> Batched:
+        attempt = 0
+        while not download.over:
+            try:
+                async with self._http.stream(**download.request) as response:
+                    if not response.is_success:
+                        await response.aread()
+                    with download.begin(response) as file:
+                        async for piece in response.aiter_bytes():
+                            await asyncio.to_thread(file.write, piece)
+                            download.report(file)
+                            attempt = 0
+                download.pause()
+            except (Overloaded, httpx.TransportError) as error:
+                await asyncio.sleep(pause(error, attempt, self._retries, self._http.base_url))
+            attempt += 1
+        return await asyncio.to_thread(download.batched)
 
     async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))

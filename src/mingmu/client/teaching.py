@@ -121,7 +121,7 @@ class Following:
 def upload(archive: Archive, name: str) -> Call[Job]:
     """Send a dataset, to be read under a name."""
     body = {"content": archive, "headers": {"Content-Type": "application/octet-stream"}}
-    return Call({"method": "POST", "url": "/v1/datasets", "params": {"name": name}} | body, _accepted)
+    return Call({"method": "POST", "url": "/v1/datasets", "params": {"name": name}} | body, accepted)
 
 
 def checked(options: Asked) -> dict[str, Any]:
@@ -137,14 +137,14 @@ def checked(options: Asked) -> dict[str, Any]:
 def lesson(name: str, dataset: Job, test: Job | None, options: Mapping[str, Any]) -> Call[Job]:
     """Teach a recognizer the very versions of datasets that jobs have read."""
     tested = {"test": _read(test)} if test else {}
-    return _call("POST", f"{_path(name)}/teach", _accepted, json={"dataset": _read(dataset)} | tested | dict(options))
+    return _call("POST", f"{_path(name)}/teach", accepted, json={"dataset": _read(dataset)} | tested | dict(options))
 
 
 def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
     """Say what an image shows."""
     params = {"label": label, "teach": "true" if teach else "false"}
     headers = {"Content-Type": "application/octet-stream"}
-    return _call("POST", f"{_path(name)}/examples", _accepted, params=params, content=encoded(image), headers=headers)
+    return _call("POST", f"{_path(name)}/examples", accepted, params=params, content=encoded(image), headers=headers)
 
 
 def report(name: str, dataset: str | None) -> Call[dict[str, Any]]:
@@ -197,7 +197,8 @@ def _measured(row: Mapping[str, Any]) -> Measured:
     return Measured(row["kind"], row["dataset"], tuple(row["names"]), row["created"])
 
 
-def _accepted(response: httpx.Response) -> Job:
+def accepted(response: httpx.Response) -> Job:
+    """The job that will do it."""
     return _job(document_of(response)["job"])
 
 

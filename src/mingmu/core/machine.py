@@ -9,10 +9,9 @@ from pathlib import Path
 from mingmu.core.cpus import cpu_count
 from mingmu.core.manifest import digest_of
 
-TELLING = frozenset(
-    ("avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_bf16", "amx_int8", "amx_fp16")
-    + ("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2")
-)
+X86 = ("avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_bf16", "amx_int8", "amx_fp16")
+ARM = ("asimd", "asimddp", "bf16", "i8mm", "sve", "sve2")
+TELLING = frozenset((*X86, *ARM))  # what networks profit from
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class _Pool:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = self._compiled.create_infer_request()
-        shared = np.require(pixels, requirements="CW")  # read where it lies, so it must live until the answer is there
+        shared = np.require(pixels, requirements=["C", "W"])  # read where it lies, so it must live until the answer is there
         request.set_input_tensor(openvino.Tensor(shared, shared_memory=True))
         request.infer()
         found = [request.get_output_tensor(place).data.copy() for place in places]

@@ -105,6 +105,12 @@ class PixelSpec(BaseModel):
             _give_back()
         return frame
 
+    def frame_of(self, pixels: Pixels, limits: Limits = Limits()) -> Frame:
+        """The same for a picture that is decoded and upright: what a lossless file of it gives. Raises ImageTooLarge."""
+        height, width = pixels.shape[:2]
+        limits.check_size(width, height)
+        return self._frame(_Source(Image.fromarray(pixels), (width, height), orientation=1))
+
     def box(self, width: int, height: int) -> Box:
         """The part of an upright width x height image that the frame covers; with letterbox it exceeds the image."""
         across, down = self.size
@@ -217,9 +223,9 @@ class _Turn:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An image whose codec has read the header and not yet decoded."""
+    """An image whose codec has read the header and not yet decoded; or one that came decoded."""
 
-    image: ImageFile
+    image: Image.Image
     size: tuple[int, int]  # width, height as stored
     orientation: int  # Exif 1..8
 
@@ -259,7 +265,7 @@ _CODECS: dict[str, type[ImageFile]] = {
 
 
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # as Pillow stores them; 4 for all others
-_CODEC_COPIES: dict[type[ImageFile], int] = {WebPImagePlugin.WebPImageFile: 4, AvifImagePlugin.AvifImageFile: 3}  # measured
+_CODEC_COPIES: dict[type[Image.Image], int] = {WebPImagePlugin.WebPImageFile: 4, AvifImagePlugin.AvifImageFile: 3}  # measured
 
 
 class Budget:

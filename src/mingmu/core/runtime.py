@@ -87,10 +87,12 @@ def _session(model: bytes, threads: int, provider: Provider) -> InferenceSession
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the processors too
     wanted = PROVIDERS[provider]
+    if wanted not in ort.get_available_providers():
+        raise BadModel(f"ONNX Runtime {ort.__version__} was built without {wanted}")
     try:
         session = ort.InferenceSession(model, options, providers=[wanted])
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a graph it cannot run
         raise BadModel(f"ONNX Runtime {ort.__version__} cannot run the graph: {error}") from error
     if wanted not in session.get_providers():  # it goes on without one that it cannot load
-        raise BadModel(f"ONNX Runtime {ort.__version__} has no {wanted} on this machine")
+        raise BadModel(f"ONNX Runtime {ort.__version__} finds no device for {wanted}")
     return session

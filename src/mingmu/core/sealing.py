@@ -60,7 +60,7 @@ def _seal_network(folder: Path, manifest: Manifest, graph: bytes, images: Mappin
     return seal(folder, manifest)
 
 
-def probe_outputs(graph: bytes, pixels: Pixels, runs: Runs = Runs()) -> Outputs:
+def probe_outputs(graph: bytes, pixels: Pixels, runs: Runs) -> Outputs:
     """What a graph makes of the probes' pixels, uint8 [P, H, W, 3]; one by one, as they will be replayed."""
     runtime = runtime_of(graph, runs)
     names = [name for name in runtime.outputs if name != MAP]

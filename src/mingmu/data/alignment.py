@@ -17,23 +17,24 @@ _HOPELESS = 0.8  # after one round; copies cut by 5 % have 0.92 and more by then
 _CHUNK = 1024  # pairs at a time: about 50 MB for 32x32 thumbnails
 
 
-def correlations(thumbs: Floats, pairs: Pairs) -> Floats:
-    """The correlation, -1 to 1, of each pair of thumbnails [N, S, S] once aligned; float32 [P].
+def correlations(thumbs: Floats, pairs: Pairs) -> tuple[Floats, Floats]:
+    """The correlation, -1 to 1, of each pair of thumbnails [N, S, S] once aligned, float32 [P]; and how it was aligned, float32 [P, 4].
 
-    What is below 0.8 is a first guess: most pairs are no copies, and that shows soon.
+    The first shows at x what the second shows at x + a + b * c, where c is -1 and 1 at the edges; of the four, a and b along x
+    come first, in pixels, then those along y. What is below 0.8 is a first guess: most pairs are no copies, and that shows soon.
     """
-    scores = np.zeros(len(pairs), np.float32)
+    scores, how = np.zeros(len(pairs), np.float32), np.zeros((len(pairs), 4), np.float32)
     for start in range(0, len(pairs), _CHUNK):
         left, right = pairs[start : start + _CHUNK].T
-        some = _aligned(thumbs[left], thumbs[right], 1)
+        some, shifts = _aligned(thumbs[left], thumbs[right], 1)
         hopeful = np.flatnonzero(some >= _HOPELESS)
         if len(hopeful):
-            some[hopeful] = _aligned(thumbs[left[hopeful]], thumbs[right[hopeful]], _ROUNDS)
-        scores[start : start + _CHUNK] = some
-    return scores
+            some[hopeful], shifts[hopeful] = _aligned(thumbs[left[hopeful]], thumbs[right[hopeful]], _ROUNDS)
+        scores[start : start + _CHUNK], how[start : start + _CHUNK] = some, shifts
+    return scores, how
 
 
-def _aligned(fixed: Floats, moving: Floats, rounds: int) -> Floats:
+def _aligned(fixed: Floats, moving: Floats, rounds: int) -> tuple[Floats, Floats]:
     count, side = len(fixed), fixed.shape[1]
     fixed, moving = _standard(fixed), _standard(moving)
     at = np.arange(side, dtype=np.float32)
@@ -51,7 +52,7 @@ def _aligned(fixed: Floats, moving: Floats, rounds: int) -> Floats:
         x = at + p[:, :1] + p[:, 1:2] * centred
         y = at + p[:, 2:3] + p[:, 3:] * centred
         warped, seen = _sampled(moving, x, y)
-    return _correlation(fixed, warped, seen)
+    return _correlation(fixed, warped, seen), p
 
 
 def _standard(images: Floats) -> Floats:

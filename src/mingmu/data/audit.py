@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
+from mingmu.data.closeups import Closeups
 from mingmu.data.copies import Copies, copies
 from mingmu.data.dataset import Blobs, Dataset
 from mingmu.data.duplicates import connected, exact_findings, linked, near_findings
@@ -48,7 +49,7 @@ def examine(
         raise BadRequest(f"there are features of {len(features)} images; the dataset has {len(dataset)}")
     looks = look(dataset, blobs, progress)
     near = neighbours(features) if features is not None else None
-    found = copies(looks.thumbs, near)
+    found = copies(looks.thumbs, Closeups(dataset, blobs), near)
     found = found.where(np.asarray(looks.readable[found.pairs].all(axis=1), bool))
     return Examined(looks, near, found, connected(len(dataset), np.concatenate((found.pairs, linked(dataset)))))
 
@@ -106,14 +107,14 @@ def label_counts(dataset: Dataset) -> Iterator[Finding]:
 def fix(dataset: Dataset, findings: Sequence[Finding], *, min_confidence: float = 0.8) -> Dataset:
     """The dataset without what findings say is in the way. Nothing is relabelled.
 
-    Dropped are: unreadable images; duplicates and near duplicates but for the first; both sides of a label clash; of a
-    leak, what is in train (or val, where the test part has it too); and label errors at least `min_confidence` sure.
-    Every other finding is for a person to judge.
+    Dropped are: unreadable images; duplicates and near duplicates but for the first; one file with different labels, on all
+    sides; of a leak, what is in train (or val, where the test part has it too); and label errors at least `min_confidence` sure.
+    Every other finding is for a person to judge, also that pictures which are only nearly the same have different labels.
     """
     split = {example.name: example.split for example in dataset}
     dropped: set[str] = set()
     for finding in findings:
-        if finding.kind in ("unreadable", "label-clash"):
+        if finding.kind == "unreadable" or (finding.kind == "label-clash" and finding.confidence is None):
             dropped.update(finding.where)
         elif finding.kind in ("duplicate", "near-duplicate") and len({split.get(name) for name in finding.where}) == 1:
             dropped.update(finding.where[1:])  # one that straddles a split is a leak, too, and is cleaned as one

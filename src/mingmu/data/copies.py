@@ -3,7 +3,7 @@
 Two kinds of evidence propose pairs, and the pictures themselves decide, laid over one another: the perceptual hash, of
 the picture as it is, mirrored and turned; and the embedding, among whose nearest neighbours is the picture that
 another was cut out of. A cosine alone decides nothing: two photos of one scene are often closer than a photo and its
-recompressed copy.
+recompressed copy. Thumbnails decide first, and where these agree, a closer look, for on plain ground most things look alike.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.data.alignment import correlations
+from mingmu.data.closeups import Closeups, Luma, trimmed, window
 from mingmu.data.neighbours import Neighbours
 from mingmu.data.phash import SIDE, Pairs, Thumbs, hashes_of, pairs_within
 
@@ -32,8 +34,7 @@ MIN_CORRELATION = 0.98  # after alignment
 MIN_COSINE = 0.75  # of embeddings; most cuts of 20 % leave more, and so do other photos of one scene
 
 AS_IT_IS, TURNED, PART = 0, range(1, 8), range(8, 44)  # ways: quarter turns and mirrored; windows of 0.93 to 0.7
-_SHARES = (0.93, 0.86, 0.78, 0.7)
-_PLACES = (0.0, 0.5, 1.0)
+_WINDOWS = tuple(product((0.93, 0.86, 0.78, 0.7), (0.0, 0.5, 1.0), (0.0, 0.5, 1.0)))  # share of the sides, top, left
 _CHUNK = 2048  # pairs at a time, 8 MB a side
 
 
@@ -61,11 +62,15 @@ def evidence(way: int) -> str:
     return "mirrored or turned; found by perceptual hash" if way in TURNED else "found by perceptual hash"
 
 
-def copies(thumbs: Thumbs, near: Neighbours | None = None) -> Copies:
-    """All copies among thumbnails [N, 32, 32]; with the neighbours by embedding, larger cuts, too. Each pair once."""
+def copies(thumbs: Thumbs, closeups: Closeups, near: Neighbours | None = None, *, fresh: NDArray[np.bool_] | None = None) -> Copies:
+    """All copies among thumbnails [N, 32, 32]; with the neighbours by embedding, larger cuts, too. Each pair once.
+
+    `fresh` bool [N]: only pairs that one of these is part of; the others have been compared before.
+    """
     soft = _soft(thumbs)
-    proposed = [*_by_hash(thumbs, soft), *(_by_embedding(soft, near) if near is not None else ())]
-    found = [_confirmed(thumbs, pairs, ways) for pairs, ways in proposed]
+    fresh = np.ones(len(thumbs), bool) if fresh is None else fresh
+    proposed = [*_by_hash(thumbs, soft, fresh), *(_by_embedding(soft, near, fresh) if near is not None else ())]
+    found = [_confirmed(thumbs, closeups, pairs, ways) for pairs, ways in proposed]
     if not found:
         return Copies(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
     every = Copies(*(np.concatenate(parts) for parts in zip(*((some.pairs, some.scores, some.ways) for some in found), strict=True)))
@@ -74,19 +79,21 @@ def copies(thumbs: Thumbs, near: Neighbours | None = None) -> Copies:
     return Copies(every.pairs[first], every.scores[first], every.ways[first])
 
 
-def _by_hash(thumbs: Thumbs, soft: NDArray[np.float16]) -> Iterator[tuple[Pairs, Ways]]:
+def _by_hash(thumbs: Thumbs, soft: NDArray[np.float16], fresh: NDArray[np.bool_]) -> Iterator[tuple[Pairs, Ways]]:
     hashes = hashes_of(thumbs)
     for way in (AS_IT_IS, *TURNED):
         others = hashes_of(np.asarray(_version(thumbs, way), np.uint8))
         for pairs in pairs_within(hashes, others, MAX_HASH_DISTANCE):
+            pairs = pairs[fresh[pairs].any(axis=1)]
             pairs = pairs[_likeness(soft, pairs, way) >= MIN_LIKENESS]
             yield pairs[:, ::-1], np.full(len(pairs), way)  # the second is the one that was turned
 
 
-def _by_embedding(soft: NDArray[np.float16], near: Neighbours) -> Iterator[tuple[Pairs, Ways]]:
+def _by_embedding(soft: NDArray[np.float16], near: Neighbours, fresh: NDArray[np.bool_]) -> Iterator[tuple[Pairs, Ways]]:
     """Neighbours of which one is like a window of the other, and that window."""
     row, column = np.nonzero(near.cosines >= MIN_COSINE)
     pairs = np.stack((row, near.places[row, column]), 1)
+    pairs = pairs[fresh[pairs].any(axis=1)]
     pairs = np.unique(np.concatenate((pairs, pairs[:, ::-1])), axis=0)  # either may be the part
     for start in range(0, len(pairs), _CHUNK):
         some = pairs[start : start + _CHUNK]
@@ -101,17 +108,34 @@ def _by_embedding(soft: NDArray[np.float16], near: Neighbours) -> Iterator[tuple
         yield some[like], ways[like]
 
 
-def _confirmed(thumbs: Thumbs, pairs: Pairs, ways: Ways) -> Copies:
-    """The proposed pairs that correlate when one is laid over the other."""
+def _confirmed(thumbs: Thumbs, closeups: Closeups, pairs: Pairs, ways: Ways) -> Copies:
+    """The proposed pairs that correlate when one is laid over the other, as thumbnails and from closer."""
     scores = np.zeros(len(pairs), np.float32)
     for start in range(0, len(pairs), _CHUNK):
         (left, right), some = pairs[start : start + _CHUNK].T, ways[start : start + _CHUNK]
         changed = np.empty((len(left), SIDE, SIDE), np.float32)
         for way in np.unique(some):
             changed[some == way] = _version(thumbs[left[some == way]], int(way))
-        both = np.concatenate((_details(changed), _details(thumbs[right])))
-        scores[start : start + _CHUNK] = correlations(both, np.arange(len(both)).reshape(2, -1).T)
+        correlated, how = _laid_over(changed, thumbs[right])
+        alike = np.flatnonzero(correlated >= MIN_CORRELATION)
+        if len(alike):
+            ones = (_larger(closeups.of(int(left[at])), int(some[at])) for at in alike)
+            both = [trimmed(one, closeups.of(int(right[at])), how[at]) for one, at in zip(ones, alike, strict=True)]
+            closer, _ = _laid_over(np.stack([one for one, _ in both]), np.stack([other for _, other in both]))
+            correlated[alike] = np.minimum(correlated[alike], closer)
+        scores[start : start + _CHUNK] = correlated
     return Copies(pairs, np.minimum(scores, 1.0), ways).where(scores >= MIN_CORRELATION)
+
+
+def _laid_over(ones: Pictures, others: Pictures) -> tuple[Floats, Floats]:
+    both = np.concatenate((_details(ones), _details(others)))
+    return correlations(both, np.arange(len(both)).reshape(2, -1).T)
+
+
+def _larger(luma: Luma, way: int) -> Luma:
+    if way in PART:
+        return window(luma, *_WINDOWS[way - PART.start])
+    return np.asarray(_version(luma[None], way)[0], np.uint8)
 
 
 def _version(images: Pictures, way: int) -> Pictures:
@@ -126,7 +150,7 @@ def _version(images: Pictures, way: int) -> Pictures:
 @cache
 def _windows() -> list[tuple[Floats, Floats]]:
     """What a column of pixels, and a row of them, is multiplied by."""
-    return [(_stretch(share, top), _stretch(share, left)) for share in _SHARES for top in _PLACES for left in _PLACES]
+    return [(_stretch(share, top), _stretch(share, left)) for share, top, left in _WINDOWS]
 
 
 def _stretch(share: float, place: float) -> Floats:

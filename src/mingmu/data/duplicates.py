@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mingmu.data.closeups import Closeups
 from mingmu.data.copies import Copies, copies, evidence
-from mingmu.data.dataset import Dataset, Example
+from mingmu.data.dataset import Blobs, Dataset, Example
 from mingmu.data.finding import Finding
 from mingmu.data.phash import Pairs, Thumbs
 
@@ -27,20 +29,37 @@ def exact_findings(dataset: Dataset) -> Iterator[Finding]:
 def near_findings(dataset: Dataset, found: Copies, sizes: NDArray[np.int64]) -> Iterator[Finding]:
     """`near-duplicate` for groups of pictures that are nearly the same, the largest first; `label-clash` where labels differ.
 
+    Every two of a group are nearly the same: of three in a chain, the ends may be different things, so that they are two groups.
     Pictures that are each other turned or mirrored may well have different labels (6 and 9, left and right): that is no clash.
     """
     alike = np.array([dataset.examples[left].labels == dataset.examples[right].labels for left, right in found.pairs], bool)
     found = found.where(alike | ~found.turned)
-    groups = connected(len(dataset), found.pairs)
-    links: dict[int, list[int]] = defaultdict(list)
-    for at, (left, _) in enumerate(found.pairs):
-        links[int(groups[left])].append(at)
-    for at_once in links.values():
-        members = sorted(set(found.pairs[at_once].ravel().tolist()), key=lambda at: (-sizes[at], at))
+    at_pair = {(int(left), int(right)): at for at, (left, right) in enumerate(found.pairs)}
+    for alike_all in cliques(at_pair):
+        members = sorted(alike_all, key=lambda at: (-sizes[at], at))
         examples = [dataset.examples[at] for at in members]
         if len({example.image for example in examples}) > 1:
-            ways = "; ".join(dict.fromkeys(evidence(int(way)) for way in sorted(found.ways[at_once])))
-            yield _finding("near-duplicate", examples, "nearly the same picture", round(float(found.scores[at_once].min()), 3), ways)
+            of = [at_pair[pair] for pair in combinations(sorted(members), 2)]
+            ways = "; ".join(dict.fromkeys(evidence(int(way)) for way in sorted(found.ways[of])))
+            yield _finding("near-duplicate", examples, "nearly the same picture", round(float(found.scores[of].min()), 3), ways)
+
+
+def cliques(pairs: Iterable[tuple[int, int]]) -> Iterator[set[int]]:
+    """Groups in each of which every two are a pair, and which together hold every pair; some may overlap."""
+    near: dict[int, set[int]] = defaultdict(set)
+    left = dict.fromkeys(pairs)
+    for one, other in left:
+        near[one].add(other)
+        near[other].add(one)
+    while left:
+        group = set(next(iter(left)))
+        more = set.intersection(*(near[each] for each in group))
+        while more:
+            group.add(min(more))
+            more &= near[min(more)]
+        yield group
+        for pair in combinations(sorted(group), 2):
+            left.pop(pair, None)
 
 
 def _finding(kind: str, examples: list[Example], what: str, confidence: float | None, how: str) -> Finding:
@@ -51,13 +70,13 @@ def _finding(kind: str, examples: list[Example], what: str, confidence: float | 
     return Finding.of(kind, *names, detail=f"{what}, {len(names)} times; {how}", confidence=confidence)
 
 
-def groups_of(dataset: Dataset, thumbs: Thumbs) -> NDArray[np.int64]:
+def groups_of(dataset: Dataset, thumbs: Thumbs, blobs: Blobs) -> NDArray[np.int64]:
     """A group number for each example; those of one group must not be parted by a split.
 
     One group are: the same file, copies that perceptual hashes find, also mirrored and turned, and what the user says is
     one group; and whatever is linked through them.
     """
-    return connected(len(dataset), np.concatenate((copies(thumbs).pairs, linked(dataset))))
+    return connected(len(dataset), np.concatenate((copies(thumbs, Closeups(dataset, blobs)).pairs, linked(dataset))))
 
 
 def linked(dataset: Dataset) -> Pairs:

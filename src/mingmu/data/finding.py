@@ -32,6 +32,9 @@ KINDS: dict[str, Kind] = {
     "box-outside": Kind("warning", "a box reaches out of its image; it was cut at the edge", "check that the box belongs to this image"),
     "size-mismatch": Kind("warning", "the annotation states another size than the image has", "check that the boxes belong to this image"),
     "unlabelled": Kind("info", "images without a label; teaching leaves them out", "label them or remove them"),
+    "beside-splits": Kind(
+        "warning", "images in a folder beside train and test; they were left out", "move the folder into one of these, or out of the data"
+    ),
     "empty-class": Kind("warning", "a class without a single readable image", "add images or remove the class"),
     "skipped": Kind("info", "files that are neither images nor annotations", "nothing, if this was meant"),
     # found in the labelled images

@@ -24,6 +24,7 @@ Right = NDArray[np.bool_]
 BINS = 15
 SHARES = tuple(i / 20 for i in range(20, 0, -1))  # of the examples that get an answer
 SIMULATIONS = 400
+NEARLY_ALONE = 0.005  # labels beside the likeliest one, which is always in a set: where there are hardly any, none could be spared
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class Coverage:
     def kept(self) -> bool:
         """The promise is not refuted: it does not lie above the interval."""
         return self.promised <= self.held.high
+
+    @property
+    def wide(self) -> bool:
+        """It holds the truth more often than promised, by more than chance explains, and does so with more labels than one."""
+        return self.promised < self.held.low and self.size > 1 + NEARLY_ALONE
 
 
 def calibration(confidence: Array, right: Right, *, effective: float = 1.0, seed: int = 0) -> Calibration:

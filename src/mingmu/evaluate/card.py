@@ -73,7 +73,8 @@ def _metrics(report: Report) -> Iterator[str]:
     yield plain(words.trust(measures))
     for promise in measures.coverage:
         held = f"{percent(promise.held.value)} of the time ({interval(promise.held)})"
-        yield f"- Sets that promise {percent(promise.promised, 0)} held the truth {held}; {promise.size:.2f} labels each."
+        wide = " They are wider than it takes." if promise.wide else ""
+        yield f"- Sets that promise {percent(promise.promised, 0)} held the truth {held}; {promise.size:.2f} labels each.{wide}"
     if report.learning:
         yield f"\n{plain(words.outlook(report.learning))}"
     if report.cost:

@@ -16,17 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import Conflict
-from mingmu.evaluate.intervals import Estimate
+from mingmu.evaluate.intervals import Estimate, Groups, Weights, bootstrap, effective_share, proportion
 
 Floats = NDArray[np.float64]
 
 RATES = np.arange(0.05, 2.01, 0.05)
-FITTED = 3  # numbers: floor, scale, rate
 FEWEST_SIZES = 4
-SMALLEST_SPAN = 3  # the largest size over the smallest
-LARGEST_SCATTER = 0.02  # around the curve, at the largest size: standard deviation, in accuracy
-WIDEST = 0.15  # of the forecast's interval
 REPLICATES = 400
+FEWEST_LEARNED = 8  # photos: heads that learned from fewer say nothing of how accuracy grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """What was seen, the law that fits it, and what twice the examples would give, or why that is not said."""
+    """What was seen, the law that fits it, and what twice all the examples would give, or why that is not said."""
 
     points: tuple[Point, ...]
     floor: float  # error that is left however many examples there are
@@ -54,22 +51,39 @@ class LearningCurve:
         return 1 - self.floor - self.scale * float(examples**-self.rate)
 
 
-def learning_curve(points: Sequence[Point], *, seed: int = 0) -> LearningCurve:
-    """Fit accuracies at growing numbers of examples; the same size may come several times. Raises Conflict without any.
+def learning_curve(sizes: Sequence[int], right: NDArray[np.float32], groups: Groups, *, seed: int = 0) -> LearningCurve:
+    """Fit how often N photos were said right, [N, S], by heads that learned from S growing numbers of the others. Raises Conflict.
 
     Sizes weigh by their examples, as accuracies from few examples scatter more (Figueroa et al. weigh likewise). The
-    interval is a prediction interval from resampled residuals. Nothing is foretold from fewer than 4 sizes, from sizes
-    that span less than a factor of 3, from accuracies that scatter by more than 2 points around the curve at the
-    largest size or do not rise, or if the interval would be wider than 15 points.
+    interval comes from drawing the photos, whole groups of them, again and again: all sizes are judged on the same ones.
+    It is stated however wide it is; nothing is foretold only where there are fewer than 4 sizes, or of a few photos each.
     """
-    if not points:
-        raise Conflict("a learning curve needs accuracies at some numbers of photos")
-    seen = tuple(sorted(points, key=lambda point: (point.examples, point.accuracy)))
-    sizes = np.array([point.examples for point in seen], np.float64)
-    errors = 1 - np.array([point.accuracy for point in seen])
-    law = _fit(sizes, errors)
-    forecast, refusal = _foretell(sizes, errors, law, seed)
-    return LearningCurve(seen, law.floor, law.scale, law.rate, 2 * seen[-1].examples, forecast, refusal)
+    if not sizes or right.shape[1:] != (len(sizes),) or len(groups) != len(right) or not len(right):
+        raise Conflict(f"answers of shape {right.shape} do not fit {len(sizes)} numbers of photos and {len(groups)} groups")
+    learned, every = np.array(sizes, np.float64), np.ones(len(right))
+    law = _fit(learned, _errors(right, every))
+    points = tuple(Point(size, 1 - float(error)) for size, error in zip(sizes, _errors(right, every), strict=True))
+    refusal = None
+    if len(sizes) < FEWEST_SIZES or min(sizes) < FEWEST_LEARNED:
+        refusal = f"accuracies from {min(sizes)} to {max(sizes)} photos, {len(sizes)} of them, show too little of the curve"
+    forecast = None if refusal else _forecast(learned, right, groups, seed)
+    return LearningCurve(points, law.floor, law.scale, law.rate, 2 * len(right), forecast, refusal)
+
+
+def _errors(right: NDArray[np.float32], weights: Weights) -> Floats:
+    return np.asarray(1 - weights @ right / weights.sum(), np.float64)
+
+
+def _forecast(sizes: Floats, right: NDArray[np.float32], groups: Groups, seed: int) -> Estimate:
+    """The accuracy that twice as many photos would give."""
+    twice = np.array([2.0 * len(right)])
+    if right[:, -1].all():  # drawing among photos that were all right shows no spread
+        return proportion(len(right), len(right), effective=effective_share(right[:, -1] > 0, groups))
+
+    def ahead(weights: Weights) -> float:
+        return 1 - float(_fit(sizes, _errors(right, weights)).error(twice)[0])
+
+    return bootstrap(ahead, groups, seed=seed, replicates=REPLICATES)
 
 
 class _Law(NamedTuple):
@@ -96,31 +110,3 @@ def _fit(sizes: Floats, errors: Floats) -> _Law:
     squares = np.square(errors - floors[:, None] - scales[:, None] * x) @ weights
     best = int(squares.argmin())
     return _Law(float(squares[best]), float(floors[best]), float(scales[best]), float(RATES[best]))
-
-
-def _foretell(sizes: Floats, errors: Floats, law: _Law, seed: int) -> tuple[Estimate | None, str | None]:
-    distinct = len(np.unique(sizes))
-    if distinct < FEWEST_SIZES or sizes.max() < SMALLEST_SPAN * sizes.min():
-        return None, f"{distinct} sizes from {sizes.min():.0f} to {sizes.max():.0f} photos show too little of the curve"
-    scatter = float(np.sqrt(law.squares / max(1, len(errors) - FITTED)))
-    if scatter > LARGEST_SCATTER:
-        return None, f"the accuracies scatter by {100 * scatter:.1f} points around the curve, too much to look ahead"
-    if law.scale == 0 and errors.max() - errors.min() > LARGEST_SCATTER / 2:
-        return None, "accuracy did not rise with the number of photos"
-    forecast = _forecast(sizes, errors, law, seed)
-    if forecast.high - forecast.low > WIDEST:
-        return None, f"anything from {100 * forecast.low:.0f} % to {100 * forecast.high:.0f} % would fit the accuracies"
-    return forecast, None
-
-
-def _forecast(sizes: Floats, errors: Floats, law: _Law, seed: int) -> Estimate:
-    rng = np.random.default_rng(seed)
-    fitted, root_weights, twice = law.error(sizes), np.sqrt(sizes / sizes.max()), np.array([2 * sizes.max()])
-    residuals = (errors - fitted) * root_weights * np.sqrt(len(errors) / max(1, len(errors) - FITTED))
-    ahead = [
-        1 - float(_fit(sizes, fitted + rng.choice(residuals, len(sizes)) / root_weights).error(twice)[0]) + float(rng.choice(residuals))
-        for _ in range(REPLICATES)
-    ]
-    value = 1 - float(law.error(twice)[0])
-    low, high = np.clip(np.quantile(ahead, [0.025, 0.975]), 0, 1)
-    return Estimate(value, min(value, float(low)), max(value, float(high)), "bootstrap of the residuals")

@@ -54,6 +54,7 @@ class LeftOut:
     unknown: tuple[tuple[str, int], ...]  # labels that the recognizer does not know, with their examples
     unknown_examples: int  # that carry no other label
     unlabelled: int
+    learned: int = 0  # taught it, or are copies of photos that did: they would flatter it
 
     @property
     def missed(self) -> int:
@@ -82,6 +83,7 @@ class Measures:
     selective: tuple[Selective, ...]
     coverage: tuple[Coverage, ...]
     mistakes: tuple[Mistake, ...]  # the surest first
+    lost: float = 0.0  # the share of the usual photo, 0 to 1, that lies outside of the view and is never looked at
 
     def confused(self, most: int) -> list[tuple[str, str, int, int]]:
         """The commonest confusions: true label, said label, how many examples, and of how many that carry the true one."""
@@ -95,9 +97,10 @@ class Measures:
         return sorted((found for found in self.classes if found.f1), key=lambda found: found.f1.value if found.f1 else 0.0)
 
 
-def measure(predictions: Predictions, *, sets: Mapping[float, Bools] | None = None, seed: int = 0) -> Measures:
+def measure(predictions: Predictions, *, sets: Mapping[float, Bools] | None = None, lost: float = 0.0, seed: int = 0) -> Measures:
     """Measure predictions. `sets` are prediction sets, bool [N, C], by the coverage that each promises (0.8 .. 0.99).
 
+    `lost` is the share of the usual photo that the view leaves out.
     Raises Conflict for scores that are no numbers, and for sets that do not fit.
     """
     _check(predictions, sets or {})
@@ -106,7 +109,7 @@ def measure(predictions: Predictions, *, sets: Mapping[float, Bools] | None = No
     effective = effective_share(right, groups)
     confidence, confident_right = _confidence(predictions)
     classes = _classes(predictions, said, effective)
-    left_out = LeftOut(predictions.failures, predictions.unknown, predictions.left_out, predictions.unlabelled)
+    left_out = LeftOut(predictions.failures, predictions.unknown, predictions.left_out, predictions.unlabelled, predictions.learned)
     return Measures(
         source=predictions.source,
         examples=len(predictions),
@@ -125,6 +128,7 @@ def measure(predictions: Predictions, *, sets: Mapping[float, Bools] | None = No
         selective=selective(confidence, confident_right, effective=effective),
         coverage=coverage(sets or {}, predictions.truth, effective=effective),
         mistakes=_mistakes(predictions),
+        lost=lost,
     )
 
 

@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from mingmu.evaluate import chart, words
+from mingmu.evaluate.calibration import Coverage
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.measure import ClassMeasures, Measures, Mistake
 from mingmu.evaluate.report import Report
@@ -90,11 +91,14 @@ def _trust(measures: Measures) -> str:
 
 def _coverage(measures: Measures) -> str:
     rows = [
-        [percent(row.promised, 0), _estimate(row.held), f"{row.size:.2f}", percent(row.empty), "kept" if row.kept else "<b>broken</b>"]
-        for row in measures.coverage
+        [percent(row.promised, 0), _estimate(row.held), f"{row.size:.2f}", percent(row.empty), _promise(row)] for row in measures.coverage
     ]
     caption = "Sets of labels that promise to hold the truth"
     return _table(["promised", "held the truth", "labels in a set", "empty sets", "promise"], rows, caption) if rows else ""
+
+
+def _promise(row: Coverage) -> str:
+    return "kept, with wider sets than it takes" if row.wide else "kept" if row.kept else "<b>broken</b>"
 
 
 def _confusions(measures: Measures) -> str:

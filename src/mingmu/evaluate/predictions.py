@@ -18,6 +18,7 @@ from mingmu.data.dataset import Blobs, Dataset, Example
 
 BATCH = 16
 TEST = "photos it was not taught on"
+UNKNOWN = "photos of which it is not known here whether they taught it"
 CROSS_VALIDATION = "cross-validation on the training data"
 TAUGHT = "the very photos it was taught on"
 
@@ -47,6 +48,7 @@ class Predictions:
     unknown: tuple[tuple[str, int], ...] = ()  # labels that the recognizer does not know, with their examples
     left_out: int = 0  # examples that carry no other label than those
     unlabelled: int = 0
+    learned: int = 0  # examples that were not asked about, as it learned from them or from copies of them
 
     @classmethod
     def of(
@@ -71,9 +73,7 @@ class Predictions:
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """A number for each example, int64 [N], 0..G-1; examples share one where they share a group or are the same image."""
-        keys = [f"group {e.group}" if e.group is not None else f"image {e.image}" for e in self.examples]
-        return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+        return groups_of(self.examples)
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -81,6 +81,12 @@ class Predictions:
         if self.multi_label:
             return np.asarray(((self.scores >= 0.5) == self.truth).all(axis=1))
         return np.asarray(self.truth[np.arange(len(self)), self.scores.argmax(axis=1)])
+
+
+def groups_of(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """A number for each example, int64 [N], 0..G-1; examples share one where they share a group or are the same image."""
+    keys = [f"group {e.group}" if e.group is not None else f"image {e.image}" for e in examples]
+    return np.unique(keys, return_inverse=True)[1].astype(np.int64)
 
 
 def truth_of(labels: Sequence[str], examples: Sequence[Example]) -> NDArray[np.bool_]:

@@ -8,12 +8,14 @@ from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import FEW, Measures
-from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, TEST
+from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, TEST, UNKNOWN
 
 BELIEVABLE = 0.03  # an ECE that hardly matters
 VOUCHING = 400  # photos, from which on it can be vouched for: of 90 % right, that is then two standard errors
 HARDLY_ANY = 5  # photos of a label under which its figures say next to nothing: 4 right of 4 leave a recall of 51 % possible
 NAMED = 8  # labels
+VAGUE = 0.15  # width of an interval that leaves nothing but to say how wide it is
+LOST = 0.3  # of the usual photo, from which on it is said how much is never looked at: a 4:3 photo loses a quarter to a square
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -37,6 +39,8 @@ def headline(measures: Measures) -> str:
     result = f"{what} {percent(found.value)} of {photos(measures.examples)}"
     if measures.source == TAUGHT:
         return f"{result}, the very ones that it was taught. How it does on others cannot be told from so few."
+    if measures.source == UNKNOWN:
+        return f"{result}. Whether these taught it is not known here; only if they did not, expect {interval(found)} on others like them."
     how = "" if measures.source == TEST else f" ({measures.source})"
     return f"{result}{how}. On other photos like these, expect {interval(found)}."
 
@@ -55,7 +59,13 @@ def cautions(measures: Measures) -> list[str]:
     if left.unknown:
         found.append("Labels that it does not know: " + ", ".join(f"{label} ({photos(count)})" for label, count in left.unknown) + ".")
     if left.unlabelled:
-        found.append(f"{photos(left.unlabelled)} without a label {'was' if left.unlabelled == 1 else 'were'} passed over.")
+        found.append(f"{photos(left.unlabelled)} without a label {_were(left.unlabelled)} passed over.")
+    if left.learned:
+        found.append(f"{photos(left.learned)} {_were(left.learned)} left out: it learned from just these, or from copies of them.")
+    if measures.source == UNKNOWN:
+        found.append("What taught it is not kept here. If these photos did, every figure flatters it.")
+    if measures.lost > LOST:
+        found.append(f"It looks at the middle only: of the usual photo {percent(measures.lost, 0)} is never looked at.")
     if measures.groups < measures.examples:
         found.append(f"Some of the {photos(measures.examples)} belong together ({measures.groups:,} groups); the intervals allow for that.")
     if measures.source == CROSS_VALIDATION:
@@ -65,6 +75,10 @@ def cautions(measures: Measures) -> list[str]:
             "Photos set aside as a test part would tell."
         )
     return found + _scarcities(measures)
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _scarcities(measures: Measures) -> list[str]:
@@ -111,7 +125,9 @@ def outlook(curve: LearningCurve) -> str:
     """What twice the photos would bring."""
     if curve.forecast is None:
         return f"What more photos would bring cannot be said: {curve.refusal}."
-    now, then = curve.accuracy(curve.points[-1].examples), curve.forecast
+    now, then = curve.accuracy(curve.twice / 2), curve.forecast
+    if then.high - then.low > VAGUE:
+        return f"With twice the photos ({curve.twice:,}) anything from {interval(then)} is to be expected: these are too few to say more."
     gain = f"{100 * (then.value - now):+.1f} points" if abs(then.value - now) >= 0.0005 else "no change"
     return f"With twice the photos ({curve.twice:,}) expect about {percent(then.value)} ({gain}; 95 % interval {interval(then)})."
 

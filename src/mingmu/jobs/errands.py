@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mingmu.core.errors import Conflict
 from mingmu.settings import Settings
 
 if TYPE_CHECKING:
+    from mingmu.batch.sources import Source
     from mingmu.data.dataset import Example
     from mingmu.data.finding import Finding
     from mingmu.registry.store import Store
+    from mingmu.verbs import Teaching
 
 ERRANDS: Mapping[str, str] = {
     "read": "mingmu.jobs.errands:read",
     "teach": "mingmu.jobs.errands:teach",
     "add": "mingmu.jobs.errands:add",
+    "batch": "mingmu.jobs.errands:batch",
 }
 MOST_FINDINGS = 1000  # in a result; all are counted
 
@@ -37,8 +41,6 @@ def read(settings: Settings, arguments: Arguments, progress: Progress) -> Result
     store, name, upload = Store.of(settings), arguments["name"], Path(arguments["upload"])
     try:
         reading = verbs.read_dataset(store, upload, name=name, progress=progress)
-        if not len(reading.dataset):
-            raise Conflict(f"nothing in the archive can be used: {reading.summary}")
         findings = _findings(reading.findings)
         version = next(each for each in reversed(store.datasets.versions(name)) if each.digest == reading.dataset.digest)
         store.records.add_report(version.digest, version.digest, json.dumps(findings).encode())
@@ -65,6 +67,10 @@ def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
         options=verbs.options_of(asked),
         progress=progress,
     )
+    return _taught(taught)
+
+
+def _taught(taught: Teaching) -> Result:
     measures = taught.report.measures
     return {
         "recognizer": taught.version.name,
@@ -80,6 +86,7 @@ def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
 
 def add(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
     """Add images, kept as the blobs `images`, with one label to what a recognizer was taught on; with `teach`, teach it again."""
+    from mingmu import verbs
     from mingmu.data.dataset import Example
     from mingmu.registry.store import Store
 
@@ -88,21 +95,60 @@ def add(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
     with store.lock("examples"):
         result = _add(store, recognizer, examples)
     if arguments.get("teach"):
-        again = {"name": recognizer, "dataset": f"{result['dataset']}@{result['version']}", "backbone": recognizer}  # on what it is on
-        result |= teach(settings, again, progress)
+        result |= _taught(verbs.teach_again(store, recognizer, progress=progress))
     return result
+
+
+def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
+    """Look at all images of an upload, a dataset or a URL, working in `folder`, which is removed; the rows become a blob.
+
+    A process that dies leaves the folder, and the next attempt goes on from there.
+    """
+    from mingmu import verbs
+    from mingmu.core.batching import BatchOptions
+    from mingmu.registry.store import Store
+
+    store, folder, format = Store.of(settings), Path(arguments["folder"]), arguments["format"]
+    options = BatchOptions(top=arguments["top"], coverage=arguments["coverage"])
+    kept: dict[str, Any] = {"format": format}
+
+    def watch(done: int, images: int) -> None:
+        os.utime(folder)  # or it would be swept up after a day
+        progress(f"looking at {images} images", done / images)
+
+    def deliver(result: Path) -> None:
+        with result.open("rb") as rows:
+            kept["sha256"] = store.blobs.put_stream(rows)
+        kept["bytes"] = result.stat().st_size
+
+    try:
+        folder.mkdir(exist_ok=True)
+        opened = verbs.open_recognizer(settings, arguments["recognizer"], progress)
+        with _images(store, arguments) as source:
+            done = verbs.run_batch(settings, opened, source, folder / "work", options, format, deliver, watch=watch)
+        progress("done", 1.0)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    about = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
+    return about | {"images": done.images, "abstained": done.abstained, "errors": done.errors, "labels": done.labels, "file": kept}
+
+
+def _images(store: Store, arguments: Arguments) -> AbstractContextManager[Source]:
+    from mingmu import verbs
+    from mingmu.batch.sources import opened
+
+    return nullcontext(verbs.DatasetImages(store, arguments["dataset"])) if arguments["dataset"] else opened(arguments["source"])
 
 
 def _add(store: Store, recognizer: str, examples: list[Example]) -> Result:
     """A new version of the dataset, with these examples; an image that is in it already takes the new label, and keeps its part."""
     from mingmu.data.dataset import Dataset
     from mingmu.registry.teachable import taught_on
+    from mingmu.verbs.lessons import merged
 
     newest = taught_on(store, recognizer)
-    before = Dataset.from_lines(store.datasets.examples(newest))
-    part = {example.image: example.split for example in before}
-    new = {example.image: replace(example, split=part.get(example.image)) for example in examples}
-    dataset = Dataset.of([*(example for example in before if example.image not in new), *new.values()])
+    once = {example.image: example for example in examples}
+    dataset = merged(Dataset.from_lines(store.datasets.examples(newest)), Dataset.of(once.values()))
     version = store.datasets.add(newest.name, dataset.digest, dataset.to_lines(), newest.digest)
     return {"dataset": version.name, "version": version.version, "digest": version.digest, "images": len(dataset)}
 

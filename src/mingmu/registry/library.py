@@ -16,7 +16,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tunings
 from mingmu.tasks import task_named
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mingmu.registry")
 
 
 class Library:
@@ -60,10 +60,16 @@ class Library:
         try:
             tuning = self.tunings.get(artifact.digest)
             if tuning is not None and tuning.chosen != artifact.digest:
-                return self._proven(self._artifact(tuning.chosen), artifact)
+                return self._proven(self._variant(tuning.chosen, artifact), artifact)
         except (BadArtifact, MissingExtra) as error:  # nothing is down: what was sealed is still there
             log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
         return self.sealed(artifact)
+
+    def _variant(self, digest: str, of: Artifact) -> Artifact:
+        variant = self._artifact(digest)
+        if variant.manifest.parent != of.digest:
+            raise BadArtifact(f"{digest[:12]}… is no variant of {of.digest[:12]}…")
+        return variant
 
     def sealed(self, artifact: Artifact) -> Network:
         """The proven network as it was sealed, whatever was chosen for this machine."""

@@ -42,8 +42,9 @@ class _Waiting(Generic[In, Out]):
 class Batcher(Generic[In, Out]):
     """Runs `call` on up to `max_batch` items at a time, on up to `workers` threads of `pool`.
 
-    Nothing waits while a worker is idle: items gather only while all are busy, and what has gathered is divided among
-    the workers that are free. A worker that is done takes the next batch itself; it need not wait for the event loop.
+    Nothing waits while a worker is idle: items gather only while all are busy. A worker that is done takes the next batch
+    itself, without waiting for the event loop: its share of what has gathered, so that those who are done a moment later
+    find work too (guided self-scheduling: C. Polychronopoulos, D. Kuck, IEEE Transactions on Computers, 1987).
     `call` gives for each item its value or the exception that it alone met. When `max_queue` items wait, the next is
     refused at once. An item that is cancelled or past its deadline leaves the queue and is never run.
     """
@@ -112,7 +113,7 @@ class Batcher(Generic[In, Out]):
     def _take(self) -> list[_Waiting[In, Out]]:
         """This worker's share of what waits; none sends it to rest."""
         with self._lock:
-            size = min(self._max_batch, math.ceil(len(self._queue) / (self._idle + 1)))
+            size = min(self._max_batch, math.ceil(len(self._queue) / self._workers))
             batch = [self._queue.pop(future) for future in list(islice(self._queue, size))]
             self._idle += not batch
             return batch

@@ -6,13 +6,15 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mingmu.core.errors import NotFound
 from mingmu.serve.attendance import ClientGone
 from mingmu.serve.problems import Problem
 from mingmu.serve.service import Service
-from mingmu.serve.telemetry import Visit
+from mingmu.serve.telemetry import SWITCHED, Visit
 
 log = logging.getLogger("mingmu.serve")
 
+HEADS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 CLIENT_GONE = 499  # never sent; in logs and metrics, as nginx has it
 
 
@@ -24,7 +26,7 @@ class Edge:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         visit = scope["visit"] = Visit.of(scope)
         waits = dict(scope["headers"]).get(b"expect", b"").lower() == b"100-continue"  # with its body, until it is asked for
@@ -35,11 +37,13 @@ class Edge:
             return await receive()
 
         async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                visit.status = message["status"]
+            if message["type"] in HEADS:
+                visit.status = message.get("status", SWITCHED)
                 message["headers"].append((b"x-request-id", visit.id.encode()))
                 if self._service.host.closing or waits:  # it may send the body all the same, or never
                     message["headers"].append((b"connection", b"close"))
+            elif message["type"] == "websocket.close" and not visit.status:
+                raise NotFound(f"there is no stream at {visit.path}")
             await send(message)
 
         try:

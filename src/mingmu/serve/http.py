@@ -15,8 +15,10 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
 from mingmu.serve import datasets, jobs, oip, schemas, teaching, tfserving
@@ -27,6 +29,7 @@ from mingmu.serve.events import Streams
 from mingmu.serve.express import Express, direct
 from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
+from mingmu.serve.live import Live
 from mingmu.serve.problems import KINDS, Problem
 from mingmu.serve.queries import Page, flag, query
 from mingmu.serve.replies import json_answer, service_of, store_of
@@ -54,7 +57,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
                 if settings.grpc_port is not None:
                     from mingmu.serve.rpc.door import grpc_door
 
-                    app.state.grpc_port = await doors.enter_async_context(grpc_door(service))
+                    app.state.grpc_port = await doors.enter_async_context(grpc_door(service, reuse_port=settings.workers > 1))
             except MingmuError as error:
                 app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
                 raise
@@ -63,6 +66,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
 
     app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
     app.state.service, app.state.host, app.state.streams, app.state.failure = service, host, Streams(host), None
+    app.state.live = Live()
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
@@ -95,6 +99,7 @@ def _add_routes(app: FastAPI) -> None:
         by_method = {method: endpoint for method, mine, endpoint in routes if mine == path}
         app.add_route(path, _either(by_method), methods=[*by_method])
     app.add_route("/", home)
+    app.router.routes.append(WebSocketRoute("/v1/recognizers/{name}/stream", stream))
     described = schemas.document({(method, path): inspect.getdoc(endpoint) or "" for method, path, endpoint in routes})
     app.openapi = lambda: described  # type: ignore[method-assign]
 
@@ -172,6 +177,21 @@ async def recognize(request: Request) -> Response:
     return json_answer(head | {"answers": answers, "timing_ms": ms})
 
 
+async def stream(socket: WebSocket) -> None:
+    """Say what a live picture shows, frame by frame."""
+    service, asked, reference = service_of(socket), Asked.of(socket), socket.path_params["name"]
+    asked.check(await service.served(reference, socket.scope["visit"]))
+
+    async def look(call: Call) -> dict[str, Any]:
+        served = await service.served(reference, call.visit)  # for each frame: there may be a newer version
+        asked.check(served)
+        answer = await _Answerer(service, served, call, asked).answer(call.body)
+        version = served.version
+        return {"recognizer": version.name, "version": version.version, "digest": version.digest} | answer
+
+    await socket.app.state.live.follow(socket, look)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the query asks for."""
@@ -181,7 +201,7 @@ class Asked:
     coverage: float | None
 
     @classmethod
-    def of(cls, request: Request) -> Asked:
+    def of(cls, request: HTTPConnection) -> Asked:
         """Read the query; raises BadRequest."""
         given = query(request, "top", "coverage", "explain")
         top, coverage = given.get("top", str(DEFAULT_TOP)), given.get("coverage")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from mingmu.core.errors import BadRequest
 from mingmu.registry.index import MOST_LISTED
@@ -22,7 +22,7 @@ PAGED = ("limit", "after")
 T = TypeVar("T")
 
 
-def query(request: Request, *known: str) -> dict[str, str]:
+def query(request: HTTPConnection, *known: str) -> dict[str, str]:
     """The parameters of the query; raises BadRequest for one that is not known."""
     given = dict(request.query_params)
     if unknown := sorted(set(given) - set(known)):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
-from mingmu.serve import examples, teaching_schemas, tfserving_schemas
+from mingmu.serve import examples, job_schemas, teaching_schemas, tfserving_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.oip_json import InferJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, is_plain
@@ -18,7 +18,11 @@ from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGE
 from mingmu.serve.shapes import model as _model
 
 TITLE = "Mingmu"
-ABOUT = "Image recognition as a service: a photo in, a proven answer out."
+ABOUT = (
+    "Image recognition as a service: a photo in, a proven answer out. "
+    "A live picture is recognized over a WebSocket at `/v1/recognizers/{name}/stream`: each frame is a binary message that holds an "
+    "image file, each answer is JSON, with `frame` and `dropped` beside what one answer of `recognize` says."
+)
 
 
 class LabelSchema(Strict):
@@ -182,7 +186,7 @@ class InferenceSchema(Strict):
 MODELS: tuple[type[Any], ...] = (
     RecognitionSchema, RecognizersSchema, RecognizerSchema, VersionSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
     LiveSchema, ReadySchema, ModelReadySchema, ServerSchema, ModelSchema, InferenceSchema,
-    *teaching_schemas.MODELS, *tfserving_schemas.MODELS,
+    *teaching_schemas.MODELS, *job_schemas.MODELS, *tfserving_schemas.MODELS,
 )  # fmt: skip
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"  # a red PNG, 1x1
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
@@ -246,6 +250,7 @@ ROUTES: Described = {
         "recognizers", [NAME, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", examples.RECOGNITION), (*IN_CALLS, 403),
     ),
     **teaching_schemas.ROUTES,
+    **job_schemas.ROUTES,
     **tfserving_schemas.ROUTES,
     ("GET", "/v2/health/live"): ("open inference protocol", [], None, _model("LiveSchema", examples.LIVE), ()),
     ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _model("ReadySchema", examples.READY), (503,)),
@@ -297,7 +302,7 @@ def document(words: Mapping[tuple[str, str], str]) -> dict[str, Any]:
 
 def _operation(method: str, path: str, said: str) -> dict[str, Any]:
     tag, parameters, body, content, statuses = ROUTES[method, path]
-    status = "202" if (method, path) in teaching_schemas.ACCEPTED else "200"
+    status = "202" if (method, path) in teaching_schemas.ACCEPTED | job_schemas.ACCEPTED else "200"
     responses = {status: {"description": "The answer.", "content": content}} | {str(status): _failure(path, status) for status in statuses}
     operation = {"tags": [tag], "summary": said.partition("\n")[0].rstrip("."), "description": said, "parameters": parameters}
     return operation | ({"requestBody": body} if body else {}) | {"responses": responses}

@@ -1,52 +1,34 @@
-"""Runs the service on a socket: uvicorn with uvloop and httptools, bounded heads, and a shutdown that loses no request."""
+"""Runs the service: in this process, or in several that a supervisor keeps."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
+import ssl
 import sys
-from types import FrameType
 
-import uvicorn
-from fastapi import FastAPI
-
-from mingmu.core.errors import BadSettings, MingmuError
+from mingmu.core.errors import BadSettings
 from mingmu.core.logs import log_as_json
-from mingmu.serve.http import create_app
-from mingmu.serve.protocol import Protocol
 from mingmu.settings import Settings
-
-FAREWELL = 0.3  # seconds in which kept connections are told, with their next answer, that they end
-BACKLOG = 2048
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests that were let in get their answers. Raises BadSettings, BadArtifact, Unproven."""
+    """Serve until SIGTERM or Ctrl-C; requests that were let in get their answers.
+
+    Raises BadSettings, BadArtifact, Unproven; MingmuError with the same words where it was a worker that could not start.
+    """
+    if settings.workers > 1 and sys.platform == "win32":
+        raise BadSettings(f"workers is {settings.workers}; on Windows there can be only one (settings: workers)")
     log_as_json(settings.log_level)
-    listener = listen(settings.host, settings.port)
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app.state.express,
-        loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=Protocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=int(max(1, settings.body_timeout)),
-        timeout_graceful_shutdown=settings.drain_timeout,  # type: ignore[arg-type]  # seconds, given to asyncio.wait_for
-    )
-    server = Server(config, app)
-    try:
-        server.run([listener])
-    except SystemExit:
-        raise app.state.failure or MingmuError("the service could not start; its log says why") from None
-    finally:
-        listener.close()
+    tls_context(settings)  # what is wrong with it is said before anything is loaded
+    with listen(settings.host, settings.port) as listener:
+        if settings.workers > 1:
+            from mingmu.serve.fleet import lead
+
+            lead(settings, listener)
+        else:
+            from mingmu.serve.process import serve
+
+            serve(settings, listener)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,25 +43,38 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class Server(uvicorn.Server):
-    """uvicorn, except for how it says hello and goodbye."""
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """How the service proves who it is, read from its files; None without TLS. Raises BadSettings."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise BadSettings("TLS needs a certificate and its key, only one is set (settings: tls_certificate, tls_key)")
+    for file in (certificate, key):
+        try:
+            file.read_bytes()  # OpenSSL does not say which file it is
+        except OSError as error:
+            raise BadSettings(f"{file} cannot be read: {error.strerror} (settings: tls_certificate, tls_key)") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        load_certificate(context, settings)
+    except ssl.SSLError as error:
+        reason = error.reason.replace("_", " ").lower() if error.reason else "they are no PEM files"
+        raise BadSettings(
+            f"{certificate} and {key} are no certificate and its unencrypted key: {reason} (settings: tls_certificate, tls_key)"
+        ) from error
+    return context
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
-        self._host = app.state.host
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        address, port = self.servers[0].sockets[0].getsockname()[:2]
-        shown = f"[{address}]" if ":" in address else address
-        print(f"Mingmu is ready on http://{shown}:{port}", file=sys.stderr, flush=True)
+def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    """Let new connections see the certificate that the files hold now."""
+    context.load_cert_chain(settings.tls_certificate or "", settings.tls_key, password="")  # or OpenSSL would ask the terminal
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Refuse newcomers at once. The signal is not raised again, so that the process exits with 0."""
-        self._host.close()
-        self.force_exit = self.should_exit and sig == signal.SIGINT  # Ctrl-C again: now
-        self.should_exit = True
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await asyncio.sleep(FAREWELL)
-        await super().shutdown(sockets)
+def announce(settings: Settings, listener: socket.socket, more: str = "") -> None:
+    """Say on stderr where the service is to be found."""
+    address, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_certificate else "http"
+    shown = f"[{address}]" if ":" in address else address
+    print(f"Mingmu is ready on {scheme}://{shown}:{port}{more}", file=sys.stderr, flush=True)

@@ -10,8 +10,10 @@ from collections import Counter as Counts
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import Scope
 
 from mingmu.serve.host import Seen, Served
@@ -21,12 +23,22 @@ log = logging.getLogger("mingmu.requests")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MAX_NAMES = 200  # recognizers that have metrics of their own
+SWITCHED = 101  # the status of a WebSocket
 OTHER = "other recognizers"  # no recognizer can be called that
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 _PROCESS = os.urandom(4).hex()
 _numbers = count()
+
+
+def count_in(folder: Path, number: int) -> None:
+    """Let this process count in files of a folder, under a number that no other one has now. Before any metric is made.
+
+    Who comes later under the same number counts on from there, so that no sum ever falls.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # the library has no other way
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
 
 
 def new_id() -> str:
@@ -56,7 +68,7 @@ class Visit:
     def of(cls, scope: Scope) -> Visit:
         """A visit begins when the head of its request is in; a sane X-Request-Id is kept."""
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-        return cls(given if REQUEST_ID.fullmatch(given) else new_id(), scope["method"], scope["path"][:200])
+        return cls(given if REQUEST_ID.fullmatch(given) else new_id(), scope.get("method", "WS"), scope["path"][:200])
 
     def meets(self, served: Served) -> None:
         """Note which recognizer answers."""
@@ -88,7 +100,7 @@ class Telemetry:
         self._names = {""}
         self._by_name: dict[str, _Series] = {}
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        self._process = ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "mingmu_requests", "Requests; kind is empty for answers.", ["recognizer", "status", "kind"], registry=self.registry
         )
@@ -100,7 +112,20 @@ class Telemetry:
         self._batch = Histogram(
             "mingmu_batch_images", "Images that ran together, by image.", ["recognizer"], registry=self.registry, buckets=BATCHES
         )
-        self._queue = Gauge("mingmu_queue_images", "Images that wait for a network.", ["recognizer"], registry=self.registry)
+        self._queue = Gauge(
+            "mingmu_queue_images", "Images that wait for a network.", ["recognizer"], registry=self.registry, multiprocess_mode="livesum"
+        )
+        self._shown = self.registry
+        self._own: dict[str, Gauge] = {}  # what the system says of this process, where several are shown together
+
+    def sum_up(self, folder: Path, number: int) -> None:
+        """Show the sums of all processes that count in a folder, and of each what the system says of it."""
+        self._shown = CollectorRegistry()
+        MultiProcessCollector(self._shown, str(folder))  # type: ignore[no-untyped-call]
+        for metric in self._process.collect():
+            for sample in metric.samples:
+                gauge = Gauge(sample.name, metric.documentation, ["worker"], registry=None, multiprocess_mode="livesum")
+                self._own[sample.name] = gauge.labels(str(number))
 
     def saw(self, visit: Visit, seen: Seen) -> None:
         """Count one image that was answered."""
@@ -126,7 +151,7 @@ class Telemetry:
         self._requests.labels(name, str(visit.status), visit.kind).inc()
         if visit.images > visit.counted:
             self._images.labels(name, visit.kind).inc(visit.images - visit.counted)
-        if visit.images:
+        if visit.images and visit.status != SWITCHED:  # how long a stream takes is its client's choice
             self._series(name).stages["total"].observe(stages["total"] / 1e3)
         log.info(
             "request",
@@ -147,12 +172,19 @@ class Telemetry:
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format."""
+        self.look()
+        return generate_latest(self._shown)
+
+    def look(self) -> None:
+        """Note what changes without being counted; processes that are shown together do so every second."""
         waiting: Counts[str] = Counts()
         for name, images in self._waiting().items():
             waiting[self._label(name)] += images
         for name in self._names - {""}:
             self._queue.labels(name).set(waiting[name])
-        return generate_latest(self.registry)
+        for metric in self._process.collect() if self._own else ():
+            for sample in metric.samples:
+                self._own[sample.name].set(sample.value)
 
     def _series(self, name: str) -> _Series:
         """What is counted for each image, looked up once a name."""

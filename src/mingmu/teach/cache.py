@@ -1,11 +1,12 @@
-"""Features by content: what a network made of an image through a pixel spec is computed once."""
+"""Features by content: what a network made of an image through a pixel spec is computed once. And which images are copies."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mingmu.core.pixels import PixelSpec
 
 Floats = NDArray[np.float32]
 Row = dict[str, Floats]
+Copy = tuple[str, str]  # two images that are nearly the same picture
 
 FILE = "features.sqlite"
 ASKED_AT_ONCE = 500  # SQLite's oldest limit on parameters is 999
@@ -28,6 +30,12 @@ create table if not exists features (
     checksum integer not null,
     vector blob not null,  -- float32, little-endian
     primary key (view, output, image)
+) without rowid
+"""
+COPIES_SCHEMA = """
+create table if not exists copies (
+    images text primary key,  -- digest of the images that were compared, each with each
+    pairs text not null       -- JSON: which are copies
 ) without rowid
 """
 
@@ -70,15 +78,32 @@ class FeatureCache:
         with closing(self._connect()) as connection, connection:
             connection.executemany("insert or replace into features values (?, ?, ?, ?, ?)", values)
 
+    def copies(self, images: Collection[str]) -> list[Copy] | None:
+        """Which of these images are copies of one another; None if just these have never been compared."""
+        with closing(self._connect()) as connection:
+            row = connection.execute("select pairs from copies where images = ?", (_set_of(images),)).fetchone()
+        return None if row is None else [(one, other) for one, other in json.loads(row[0])]
+
+    def put_copies(self, images: Collection[str], pairs: Sequence[Copy], instead_of: Collection[str] = ()) -> None:
+        """Keep what was found among images; what was known of `instead_of`, a part of them, is then needed no more."""
+        with closing(self._connect()) as connection, connection:
+            connection.execute("delete from copies where images = ?", (_set_of(instead_of),))
+            connection.execute("insert or replace into copies values (?, ?)", (_set_of(images), json.dumps(pairs)))
+
     def _create(self) -> None:
         with closing(self._connect()) as connection, connection:
             connection.execute("pragma journal_mode = wal")
             connection.execute(SCHEMA)
+            connection.execute(COPIES_SCHEMA)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=PATIENCE)
         connection.execute("pragma synchronous = normal")  # a power cut may cost the last rows, never the file
         return connection
+
+
+def _set_of(images: Collection[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(set(images))).encode()).hexdigest()
 
 
 def view_of(network: str, pixels: PixelSpec) -> str:

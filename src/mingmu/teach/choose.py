@@ -30,6 +30,8 @@ SCOUTS = 2  # folds on which penalties are compared; the best is then run on all
 USUAL = 0.6, 1e-3  # shrinkage and penalty where nothing can be held out
 PILOT_SHRINKAGES = (0.3, 0.6)
 MARGINS = (1.0, 0.8, 0.65)  # from the whole photo inwards, as long as that clearly helps
+WHOLE = "squash", "letterbox"  # fits that show all of a photo
+LOST = 1 / 6  # of the middle one of the photos; more than that, and cutting it away must prove its worth: an aspect of 1.2
 LARGER = 9 / 7  # 288 for 224 pixels: 1.65 times the work
 
 
@@ -182,34 +184,42 @@ def _trial(outputs: Sequence[str], kind: Kind, logits: Floats, classes: Truth) -
 
 
 def choose_view(
-    own: PixelSpec, pilot: Callable[[PixelSpec], Examples | None], tell: Callable[[float], None]
+    own: PixelSpec, pilot: Callable[[PixelSpec], Examples | None], tell: Callable[[float], None], *, lost: float = 0.0
 ) -> tuple[PixelSpec, tuple[Trial, ...]]:
     """The whole photo, then its middle, then more pixels: each only if it is better by more than a standard error.
 
-    `pilot` looks at a sample; a view is looked at only if the one before it was worth it. Without evidence nothing is cut
+    `pilot` looks at a sample; a view is looked at only if the one before it was worth it. Where the largest crop loses a good
+    share of the usual photo, `lost`, all of it is looked at, too, stretched and padded. Without evidence nothing is cut
     away, and nothing is made dearer: more pixels cost every later answer.
     """
     trials: list[Trial] = []
+    whole = WHOLE if lost > LOST else ()
 
-    def better(view: PixelSpec, than: Trial | None) -> Trial | None:
+    def looked(view: PixelSpec) -> Trial | None:
         examples = pilot(view)
         if examples is None:  # nothing can be held out
             return None
         trials.append(_pilot_trial(view, examples))
-        tell(len(trials) / (len(MARGINS) + 1))
-        return trials[-1] if than is None or trials[-1].clearly_better(than) else None
+        tell(len(trials) / (len(MARGINS) + len(whole) + 1))
+        return trials[-1]
 
-    best, evidence = own, None
-    for margin in MARGINS:
-        view = own.model_copy(update={"margin": margin})
-        found = better(view, evidence)
-        if found is None:
-            break
-        best, evidence = view, found
+    best = own.model_copy(update={"margin": MARGINS[0]})
+    evidence = looked(best)
     if evidence is None:
         return own, ()
+    views = [best.model_copy(update={"fit": fit}) for fit in whole]
+    rivals = [(trial, view) for view in views if (trial := looked(view)) and trial.clearly_better(evidence)]
+    if rivals:
+        evidence, best = min(rivals, key=lambda rival: rival[0].loss)
+    for margin in MARGINS[1:] if best.fit == "crop" else ():
+        view = best.model_copy(update={"margin": margin})
+        found = looked(view)
+        if found is None or not found.clearly_better(evidence):
+            break
+        best, evidence = view, found
     larger = best.model_copy(update={"size": (_of_32(own.size[0] * LARGER), _of_32(own.size[1] * LARGER))})
-    return (larger if better(larger, evidence) else best), tuple(trials)
+    found = looked(larger)
+    return (larger if found and found.clearly_better(evidence) else best), tuple(trials)
 
 
 def _pilot_trial(view: PixelSpec, examples: Examples) -> Trial:
@@ -217,8 +227,13 @@ def _pilot_trial(view: PixelSpec, examples: Examples) -> Trial:
     kinds = [Kind(*USUAL)] if several else [Kind(shrinkage) for shrinkage in PILOT_SHRINKAGES]
     features = examples.stacked(tuple(examples.values))
     found = examples.out_of_fold(features, kinds, range(int(examples.fold.max()) + 1))
-    what = f"{view.size[0]}x{view.size[1]} pixels, margin {view.margin:g}"
-    return min((Trial.of(what, logits, examples.classes) for logits in found), key=lambda trial: trial.loss)
+    return min((Trial.of(described(view), logits, examples.classes) for logits in found), key=lambda trial: trial.loss)
+
+
+def described(view: PixelSpec) -> str:
+    """A view in words."""
+    fit = f"margin {view.margin:g}" if view.fit == "crop" else view.fit
+    return f"{view.size[0]}x{view.size[1]} pixels, {fit}"
 
 
 def _of_32(side: float) -> int:

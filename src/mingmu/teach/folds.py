@@ -19,12 +19,17 @@ def fold_of(classes: Truth, groups: Sequence[str], seed: int, k: int = FOLDS) ->
     Fewer folds where no class has k groups. Classes with one group are only ever held out or only ever learned.
     """
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    labels = [tuple(map(str, np.flatnonzero(row) if is_several(classes) else [row])) for row in classes]
+    labels = label_sets(classes)
     pairs = {(label, number) for some, number in zip(labels, numbers.tolist(), strict=True) for label in some}
     k = min(k, max(Counter(label for label, _ in pairs).values()))
     if k < 2:
         return None
     return np.asarray(allocate(labels, numbers, (1 / k,) * k, seed), np.int64)
+
+
+def label_sets(classes: Truth) -> list[tuple[str, ...]]:
+    """The labels of each example, as `allocate` takes them."""
+    return [tuple(map(str, np.flatnonzero(row) if is_several(classes) else [row])) for row in classes]
 
 
 def stratified_sample(classes: Ints, keys: Sequence[str], size: int) -> Ints:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from mingmu.core.cropping import usual_loss
 from mingmu.core.doubt import likeness
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.pixels import PixelSpec
 from mingmu.data.dataset import Dataset, Example
 from mingmu.teach import calibrate
-from mingmu.teach.choose import FORMS, Examples, Form, HeadChoice, Trial, choose_head, choose_view, judge_head, usual
-from mingmu.teach.curve import growth
+from mingmu.teach.choose import FORMS, Examples, Form, HeadChoice, Trial, choose_head, choose_view, described, judge_head, usual
+from mingmu.teach.curve import Growth, growth
 from mingmu.teach.features import Extractor
 from mingmu.teach.folds import fold_of, stratified_sample
 from mingmu.teach.heads import Kind, Lesson, Linear
@@ -62,7 +63,7 @@ class Taught:
     images: tuple[str, ...]  # SHA-256 of the photos it learned from
     classes: Truth  # of these photos: index into labels, or which of them
     held_out: Floats | None  # their out-of-fold probabilities [N, C]; None if nothing could be held out
-    growth: tuple[tuple[int, float], ...]  # photos learned from, and the accuracy that they gave on others
+    growth: Growth | None  # what fewer photos would have given; None if nothing could be held out
     refused: Mapping[str, MingmuError]  # photos that could not be read
     record: dict[str, JsonValue]  # what was tried, for the manifest
 
@@ -155,7 +156,8 @@ def _view(
         values = {name: rows[readable] for name, rows in found.values.items()}
         return _examples(values, kept, _classes(kept, labels, several), len(labels), options)
 
-    return choose_view(own, pilot, lambda done: tell("comparing views", done))
+    lost = usual_loss(own.model_copy(update={"margin": 1.0}), (example.image for example in sample), extract.blobs.get)
+    return choose_view(own, pilot, lambda done: tell("comparing views", done), lost=lost)
 
 
 def _choice(examples: Examples | None, outputs: tuple[str, ...], options: Options) -> HeadChoice | None:
@@ -202,7 +204,7 @@ def _taught(
         images=tuple(example.image for example in examples),
         classes=classes,
         held_out=held_out,
-        growth=() if fold is None else tuple(growth(features, classes, len(labels), fold, kind, options.balance, options.seed)),
+        growth=growth(lesson, choice.trial.correct, fold, _groups(examples), kind, options.seed) if choice and fold is not None else None,
         refused=refused,
         record=_record(options, kind, view, view_trials, choice),
     )
@@ -248,7 +250,7 @@ def _likeness(features: Floats, lesson: Lesson, fold: Ints | None) -> Floats:
 def _record(options: Options, kind: Kind, view: PixelSpec, views: Sequence[Trial], choice: HeadChoice | None) -> dict[str, JsonValue]:
     return {
         "head": str(kind),
-        "view": f"{view.size[0]}x{view.size[1]} pixels, margin {view.margin:g}",
+        "view": described(view),
         "effort": options.effort,
         "balance": options.balance,
         "seed": options.seed,

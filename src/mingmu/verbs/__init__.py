@@ -6,6 +6,7 @@ Progress is told to a callback as the step and the share of it that is done, 0 t
 from __future__ import annotations
 
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
+from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.measuring import compare, evaluate
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -29,23 +30,31 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
-from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_dataset
+from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
+from mingmu.verbs.tuning import Compressed, Tuned, compress, tune, tuning_of, untune
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "STDIN",
     "Audited",
+    "Batched",
     "Cleaned",
+    "Compressed",
+    "DatasetImages",
     "Opened",
     "Progress",
     "Pulled",
     "Stored",
     "Teaching",
+    "Tuned",
     "Verified",
+    "Watch",
     "audit",
     "available",
+    "batch",
     "clean",
     "compare",
+    "compress",
     "ensure",
     "evaluate",
     "export",
@@ -58,9 +67,14 @@ __all__ = [
     "pull",
     "read_dataset",
     "recognize",
+    "run_batch",
     "show",
     "silent",
     "teach",
+    "teach_again",
     "teach_dataset",
+    "tune",
+    "tuning_of",
+    "untune",
     "verify",
 ]

@@ -16,12 +16,14 @@ from mingmu.data.dataset import Dataset
 from mingmu.data.exports import check_empty, export
 from mingmu.data.finding import Finding
 from mingmu.evaluate.measure import THRESHOLD
+from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.teach.features import Extractor
 from mingmu.teach.teach import Options
 from mingmu.teach.teach import teach as learn
+from mingmu.verbs.parting import grouped
 from mingmu.verbs.recognizing import Progress, silent
-from mingmu.verbs.teaching import extractor_of, grouped, network_of
+from mingmu.verbs.teaching import extractor_of, network_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ def audit(store: Store, source: Path, *, backbone: str = "general", progress: Pr
     found = reading.read(source, store.blobs, progress)
     if not len(found.dataset) and not any(finding.severity == "error" for finding in found.findings):
         raise BadRequest(f"there is no picture in {source.resolve().name}; give a folder for each class, an archive of it, or a table")
-    network = network_of(store, backbone, progress)
+    network = network_of(Library(store), backbone, progress)
     extract = extractor_of(store, network)
     images = [example.image for example in found.dataset]
     features = extract(network.artifact.manifest.pixels, images, lambda share: progress("looking at the photos", share)).values
@@ -82,7 +84,7 @@ def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "gene
         raise BadRequest("cleaning would leave no photo; look at the findings first")
     kept = {example.name for example in dataset}
     rows = np.array([i for i, example in enumerate(audited.dataset) if example.name in kept])
-    extract = extractor_of(store, network_of(store, backbone, progress))
+    extract = extractor_of(store, network_of(Library(store), backbone, progress))
     after = _out_of_fold(dataset, audited.groups[rows], extract, progress)
     before = None if audited.held_out is None else audited.held_out[rows]
     export(dataset, store.blobs, folder)

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mingmu.core.cpus import cpu_count
+from mingmu.core.cropping import usual_loss
 from mingmu.core.doubt import prediction_sets
 from mingmu.core.errors import Conflict
 from mingmu.core.recognizer import Recognizer
-from mingmu.data import reading
-from mingmu.data.dataset import Dataset
+from mingmu.data import duplicates, looks, reading
+from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import compare as comparing
 from mingmu.evaluate.cost import cost
-from mingmu.evaluate.learning import Point, learning_curve
+from mingmu.evaluate.learning import learning_curve
 from mingmu.evaluate.measure import measure
 from mingmu.evaluate.page import page
-from mingmu.evaluate.predictions import TEST, Predictions
+from mingmu.evaluate.predictions import TEST, UNKNOWN, Failure, Predictions
 from mingmu.evaluate.predictions import evaluate as predict
 from mingmu.evaluate.report import Report
 from mingmu.evaluate.thumbnails import thumbnails
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.registry.teachable import taught_digest
+from mingmu.teach.curve import Growth
 from mingmu.verbs.recognizing import Progress, ensure, silent
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 COST_PHOTOS = 8
+LOOKED_AT = 100  # photos, whose sizes say what the view leaves out
+UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never became photos
 
 
 def evaluate(store: Store, reference: str, source: Path, progress: Progress = silent) -> Report:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
-    dataset = unseen(store, reading.read(source, store.blobs, progress).dataset, recognizer)
-    report = report_of(recognizer, dataset, predictions_of(store, recognizer, dataset, progress), store)
+    found = reading.read(source, store.blobs, progress)
+    dataset = unseen(store, found.dataset, recognizer, progress=progress)
+    report = report_of(recognizer, dataset, _asked(store, recognizer, found, dataset, progress), store)
     keep(store, report, recognizer, dataset)
     return report
 
@@ -42,22 +48,54 @@ def compare(store: Store, one: str, other: str, source: Path, progress: Progress
     """Say whether one of two recognizers is better on the same photos, as far as these can show it."""
     library = Library(store)
     both = [library.open(ensure(store, each, progress).digest) for each in (one, other)]
-    dataset = unseen(store, reading.read(source, store.blobs, progress).dataset, *both)
-    return comparing.compare(*(predictions_of(store, each, dataset, progress) for each in both))
+    found = reading.read(source, store.blobs, progress)
+    dataset = unseen(store, found.dataset, *both, progress=progress)
+    return comparing.compare(*(_asked(store, each, found, dataset, progress) for each in both))
 
 
-def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer) -> Dataset:
-    """The photos that none of these recognizers learned from. Raises Conflict if none is left: they would flatter it."""
-    learned: set[str] = set()
-    for recognizer in recognizers:
-        digest = taught_digest(store, recognizer.digest)
-        for version in store.datasets.with_digest(digest)[-1:] if digest else []:
-            taught = Dataset.from_lines(store.datasets.examples(version))
-            learned |= {example.image for example in taught if example.split != "test"}
-    left = Dataset.of(example for example in dataset if example.image not in learned)
+def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: Progress = silent) -> Dataset:
+    """The photos that none of these recognizers learned from, nor from copies of them, as far as that is known here.
+
+    Raises Conflict if none is left: they would flatter it.
+    """
+    lessons = [example for recognizer in recognizers for example in _lessons(store, recognizer) or ()]
+    learned = {example.image for example in lessons}
+    left = _not_alike(store, [example for example in dataset if example.image not in learned], lessons, progress)
     if len(dataset) and not len(left):
         raise Conflict("every one of these photos was used for teaching; measure with others, or the result means nothing")
     return left
+
+
+def _lessons(store: Store, recognizer: Recognizer) -> list[Example] | None:
+    """The photos that a recognizer learned from, each once; None where that is not known: it was made elsewhere, or they are gone."""
+    digest = taught_digest(store, recognizer.digest)
+    versions = store.datasets.with_digest(digest) if digest else []
+    if not versions:
+        return None
+    taught = Dataset.from_lines(store.datasets.examples(versions[-1]))
+    return [*{example.image: example for example in taught if example.split != "test"}.values()]
+
+
+def _not_alike(store: Store, fresh: list[Example], lessons: list[Example], progress: Progress) -> Dataset:
+    """Those that are not nearly the same picture as one of the lessons."""
+    if not fresh or not lessons:
+        return Dataset.of(fresh)
+    both = Dataset(tuple(replace(example, group=None) for example in (*lessons, *fresh)))
+    groups = duplicates.groups_of(both, looks.look(both, store.blobs, progress).thumbs, store.blobs)
+    taught = set(groups[: len(lessons)].tolist())
+    return Dataset.of(example for example, group in zip(fresh, groups[len(lessons) :].tolist(), strict=True) if group not in taught)
+
+
+def _asked(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset, progress: Progress) -> Predictions:
+    """What a recognizer says about the photos that are left, with what was not asked, and whether it may have learned from them."""
+    said = predictions_of(store, recognizer, dataset, progress)
+    unread = [Failure(name, each.kind, each.detail) for each in found.findings if each.kind in UNREAD for name in each.where]
+    return replace(
+        said,
+        source=TEST if _lessons(store, recognizer) is not None else UNKNOWN,
+        failures=(*unread, *said.failures),
+        learned=len(found.dataset) - len(dataset),
+    )
 
 
 def keep(store: Store, report: Report, recognizer: Recognizer, dataset: Dataset) -> None:
@@ -72,13 +110,13 @@ def predictions_of(store: Store, recognizer: Recognizer, dataset: Dataset, progr
     return predict(recognizer, dataset, store.blobs, threads=cpu_count(), progress=tell)
 
 
-def report_of(
-    recognizer: Recognizer, dataset: Dataset, predictions: Predictions, store: Store, growth: Sequence[tuple[int, float]] = ()
-) -> Report:
+def report_of(recognizer: Recognizer, dataset: Dataset, predictions: Predictions, store: Store, growth: Growth | None = None) -> Report:
     doubt = recognizer.head.doubt if recognizer.head and recognizer.covers else None
     sets = {share: prediction_sets(predictions.scores, doubt.conformal, share) for share in COVERAGES} if doubt else None
-    if predictions.source != TEST:  # the sets were made from these very scores: that they keep their promise there says nothing
+    if predictions.source not in (TEST, UNKNOWN):  # the sets were made from these scores: that they hold the truth there says nothing
         sets = None
+    some = [example.image for example in predictions.examples[:: max(1, len(predictions) // LOOKED_AT)]]
+    lost = usual_loss(recognizer.manifest.pixels, some, store.blobs.get)
     photos = [store.blobs.get(example.image) for example in predictions.examples[:COST_PHOTOS]]
-    curve = learning_curve([Point(*point) for point in growth]) if growth else None
-    return Report.of(recognizer, dataset, measure(predictions, sets=sets), learning=curve, cost=cost(recognizer, photos))
+    curve = learning_curve(growth.sizes, growth.right, growth.groups) if growth else None
+    return Report.of(recognizer, dataset, measure(predictions, sets=sets, lost=lost), learning=curve, cost=cost(recognizer, photos))

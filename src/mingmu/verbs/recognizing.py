@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,12 @@ from mingmu.core.labels import clean_label
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Recognizer
+from mingmu.core.video import Every
 from mingmu.registry import bundle
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
 from mingmu.settings import Settings
+from mingmu.verbs.video import EACH_SECOND, VIDEO_SUFFIXES, Look, holds_video, looks
 from mingmu.zoo import catalog
 
 if TYPE_CHECKING:
@@ -116,20 +119,19 @@ def open_recognizer(settings: Settings, reference: str, progress: Progress = sil
 
 
 def recognize(
-    recognizer: Recognizer, sources: Iterable[str], *, top: int = 5, threads: int = 0
+    recognizer: Recognizer, sources: Iterable[str], *, top: int = 5, threads: int = 0, every: Every = EACH_SECOND
 ) -> Iterator[tuple[str, Answer | MingmuError]]:
     """Each source with its answer or the error it alone met, in order, while the next ones are already being looked at.
 
-    A source is a path or `-` for standard input. `threads` 0 takes what the CPU quota grants.
+    A source is a path or `-` for standard input. Of a video come the pictures at the times that `every` means, each as a source
+    of its own: `clip.mp4#t=1.500`. `threads` 0 takes what the CPU quota grants.
     """
     workers = threads or cpu_count()
     with ThreadPoolExecutor(workers) as pool:
         running: deque[tuple[str, Callable[[], Answer | MingmuError]]] = deque()
         try:
-            for source in sources:
-                # Standard input is read here: a thread that waits for a person cannot be stopped by Ctrl-C.
-                data = sys.stdin.buffer.read(recognizer.limits.max_bytes + 1) if source == STDIN else None
-                running.append((source, pool.submit(_look, recognizer, source, data, top).result))
+            for source, look in _looks(recognizer, sources, top, workers, every):
+                running.append((source, pool.submit(look).result))
                 if len(running) > 2 * workers:
                     name, result = running.popleft()
                     yield name, result()
@@ -139,11 +141,15 @@ def recognize(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def image_sources(arguments: Iterable[str]) -> Iterator[str]:
-    """The images that paths, folders, glob patterns and `-` stand for; what stands for none is kept as it is."""
+def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:
+    """The images that paths, folders, glob patterns and `-` stand for; what stands for none is kept as it is.
+
+    Videos in folders are among them only where they are asked for.
+    """
+    suffixes = IMAGE_SUFFIXES | VIDEO_SUFFIXES if videos else IMAGE_SUFFIXES
     for argument in arguments:
         try:
-            found = _meant_by(argument)
+            found = _meant_by(argument, suffixes)
         except OSError:  # reading it meets the same error, and reports it
             found = []
         yield from found or [argument]
@@ -237,6 +243,17 @@ def _found(store: Store, name: str) -> Stored | MingmuError:
         return error
 
 
+def _looks(recognizer: Recognizer, sources: Iterable[str], top: int, threads: int, every: Every) -> Iterator[tuple[str, Look]]:
+    """Each picture with the call that looks at it."""
+    for source in sources:
+        if source != STDIN and holds_video(source):
+            yield from looks(recognizer, source, every, top=top, threads=threads)
+        else:
+            # Standard input is read here: a thread that waits for a person cannot be stopped by Ctrl-C.
+            data = sys.stdin.buffer.read(recognizer.limits.max_bytes + 1) if source == STDIN else None
+            yield source, partial(_look, recognizer, source, data, top)
+
+
 def _look(recognizer: Recognizer, source: str, data: bytes | None, top: int) -> Answer | MingmuError:
     try:
         data = _read(source, recognizer.limits.max_bytes) if data is None else data
@@ -259,18 +276,18 @@ def _read(source: str, limit: int) -> bytes:
         raise BadRequest(f"the file cannot be read: {error.strerror or error}") from error
 
 
-def _meant_by(argument: str) -> list[str]:
+def _meant_by(argument: str, suffixes: frozenset[str]) -> list[str]:
     path = Path(argument)
     if path.is_dir():
-        return _images_in(path)
+        return _images_in(path, suffixes)
     return _matches(argument) if glob.has_magic(argument) and not path.exists() else []
 
 
-def _images_in(folder: Path) -> list[str]:
+def _images_in(folder: Path, suffixes: frozenset[str]) -> list[str]:
     """The images in a folder and below; folders that cannot be listed are among them, so that they are reported."""
     unlisted: list[OSError] = []
     paths = [Path(place, name) for place, _, names in os.walk(folder, onerror=unlisted.append) for name in names]
-    images = [str(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    images = [str(path) for path in paths if path.suffix.lower() in suffixes and path.is_file()]
     return sorted([*images, *(error.filename for error in unlisted)])
 
 

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import JsonValue, TypeAdapter
 
 from mingmu.core.doubt import Doubt
-from mingmu.core.errors import BadRequest
-from mingmu.core.manifest import HeadSpec, Manifest, Origin
+from mingmu.core.errors import BadRequest, Conflict
+from mingmu.core.manifest import HeadSpec, Manifest, Origin, Tolerance
 from mingmu.core.network import Network
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.core.sealing import seal_head
 from mingmu.core.teaching import TeachOptions
-from mingmu.data import duplicates, looks, reading, splits
-from mingmu.data.dataset import Blobs, Dataset, Example
+from mingmu.data import reading
+from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
-from mingmu.evaluate import words
-from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, Predictions
+from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, Failure, Predictions, truth_of
 from mingmu.evaluate.report import Report
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
 from mingmu.registry.teachable import check_backbone, check_teachable, taught_on
-from mingmu.teach.cache import FeatureCache
 from mingmu.teach.choose import FORMS
 from mingmu.teach.features import Extractor
+from mingmu.teach.heads import Kind
 from mingmu.teach.teach import Options, Taught, learnable
 from mingmu.teach.teach import teach as learn
+from mingmu.verbs.lessons import Lesson, check_learnable, combined, examples_of, kept, last_lesson, said_of
 from mingmu.verbs.measuring import keep, predictions_of, report_of
+from mingmu.verbs.parting import cache_of, grouped, groups_of, parted, without_leaks
 from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.zoo import catalog
 
 SHIPPED = frozenset(entry.name for entry in catalog.CATALOG)
 LEAST_CONFIDENCE = 0.5  # below it an answer is more likely wrong than right
-TEST_SHARE = 0.2
-ENOUGH_TO_TEST = 300  # photos; of fewer, all teach, and cross-validation measures
+MOST_GROWTH = 1.2  # of the photos since the kinds of head were compared; with more, they are compared anew
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,31 @@ class Teaching:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Labelled photos to teach, and where they are kept."""
+class Chosen:
+    """The kind of head that was chosen, and how many photos there were then. It is kept in the manifest."""
 
-    dataset: Dataset
-    home: str  # the name of the dataset that they are, or become, a version of
-    made_from: DatasetVersion | None = None
-    as_it_is: bool = False  # they are what they were made from, nothing else
-    findings: tuple[Finding, ...] = ()
+    kind: Kind
+    photos: int
+
+
+@dataclass(frozen=True)
+class Before:
+    """The newest version of a recognizer that photos are added to."""
+
+    manifest: Manifest
+    dataset: Dataset | None  # that taught it, if it is still here
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came out of a lesson, before anybody can ask for it."""
+
+    lesson: Lesson
+    dataset: Dataset  # with its test part
+    taught: Taught
+    recognizer: Recognizer
+    report: Report
+    findings: tuple[Finding, ...]
 
 
 def options_of(asked: TeachOptions) -> Options:
@@ -72,7 +89,7 @@ def read_dataset(store: Store, source: Path, *, name: str, progress: Progress = 
     check_name(name)
     found = reading.read(source, store.blobs, progress)
     if not len(found.dataset):
-        raise BadRequest(f"there is no picture in {source.name} that can be read")
+        raise BadRequest(f"there is no picture in {source.name} that can be read: {said_of(found)}")
     store.datasets.add(name, found.dataset.digest, found.dataset.to_lines())
     return found
 
@@ -94,13 +111,17 @@ def teach(
     NotFound, and whatever a proof raises.
     """
     check_teachable(store, name, SHIPPED)
-    parent = taught_on(store, name) if add else None
+    if add:
+        taught_on(store, name)  # or there is nothing to add to, and nothing needs to be read
     found = reading.read(source, store.blobs, progress)
     tested = reading.read(test, store.blobs, progress) if test else None
-    dataset = _combined(store, parent, found.dataset, tested.dataset if tested else None)
-    findings = found.findings + (tested.findings if tested else ())
-    lesson = Lesson(dataset, parent.name if parent else name, parent, findings=findings)
-    return _teach(store, lesson, name, backbone, _options(store, name, options, add), progress)
+    read = (found, tested) if tested else (found,)
+
+    def lesson(parent: DatasetVersion | None) -> Lesson:
+        dataset = combined(store, parent, found.dataset, tested.dataset if tested else None)
+        return Lesson(dataset, parent.name if parent else name, parent, read=read)
+
+    return _teach(store, lesson, name, backbone, add, options or Options(), progress)
 
 
 def teach_dataset(
@@ -116,139 +137,116 @@ def teach_dataset(
 ) -> Teaching:
     """`teach` with datasets that the store has. One that teaches alone keeps its name; those put together are kept as in `teach`."""
     check_teachable(store, name, SHIPPED)
-    parent = taught_on(store, name) if add else None
     taught = store.datasets.resolve(dataset)
-    tested = _examples(store, store.datasets.resolve(test)) if test else None
-    combined = _combined(store, parent, _examples(store, taught), tested)
-    alone = parent is None and tested is None
-    home = parent.name if parent else taught.name if alone else name
-    lesson = Lesson(combined, home, parent or taught, as_it_is=alone)
-    return _teach(store, lesson, name, backbone, _options(store, name, options, add), progress)
+    fresh = examples_of(store, taught)
+    tested = examples_of(store, store.datasets.resolve(test)) if test else None
+
+    def lesson(parent: DatasetVersion | None) -> Lesson:
+        alone = parent is None and tested is None
+        home = parent.name if parent else taught.name if alone else name
+        return Lesson(combined(store, parent, fresh, tested), home, parent or taught, as_it_is=alone)
+
+    return _teach(store, lesson, name, backbone, add, options or Options(), progress)
 
 
-def _options(store: Store, name: str, options: Options | None, add: bool) -> Options:
-    """The options; where photos are added, the view that was chosen still fits, and its features are known."""
-    options = options or Options()
-    if not add or options.view is not None:
-        return options
-    return replace(options, view=store.artifact(store.resolve(name).digest).manifest.pixels)
+def teach_again(store: Store, name: str, *, options: Options | None = None, progress: Progress = silent) -> Teaching:
+    """Teach a recognizer what it was taught before, with all that was added to its dataset since. Raises NotFound."""
+    check_teachable(store, name, SHIPPED)
+
+    def lesson(parent: DatasetVersion | None) -> Lesson:
+        version = parent or taught_on(store, name)
+        return Lesson(examples_of(store, version), version.name, version, as_it_is=True)
+
+    return _teach(store, lesson, name, name, True, options or Options(), progress)
 
 
-def _teach(store: Store, lesson: Lesson, name: str, backbone: str, options: Options, progress: Progress) -> Teaching:
-    network = network_of(store, backbone, progress)
-    groups = groups_of(lesson.dataset, store.blobs, progress)
-    dataset, leaks = _parted(lesson.dataset, groups, options.seed)
-    learned = _without_leaks(grouped(dataset, groups))
+def _teach(
+    store: Store,
+    lesson: Callable[[DatasetVersion | None], Lesson],
+    name: str,
+    backbone: str,
+    add: bool,
+    options: Options,
+    progress: Progress,
+) -> Teaching:
+    """Learn the lesson, made from what is to be added to, and keep it. What others added meanwhile is learned, too."""
+
+    def parent() -> DatasetVersion | None:
+        return taught_on(store, name) if add else None
+
+    library = Library(store)
+    network = network_of(library, backbone, progress)
+    made_from = parent()
+    before = _before(store, name) if add else None
+    learned = _learned(library, lesson(made_from), name, network, before, options, progress)
+    with store.lock("examples"):  # nobody adds to the dataset between the look and the entry
+        if (now := parent()) != made_from:
+            progress("learning what was added meanwhile", 0.0)
+            learned = _learned(library, lesson(now), name, network, before, options, progress)
+        return _published(store, learned, name, progress)
+
+
+def _learned(
+    library: Library, lesson: Lesson, name: str, network: Network, before: Before | None, options: Options, progress: Progress
+) -> Learned:
+    store = library.store
+    check_learnable(lesson)
+    groups = groups_of(lesson.dataset, store, progress, before.dataset if before else None)
+    dataset, wrong = parted(lesson.dataset, groups, options.seed)
+    learned = without_leaks(grouped(dataset, groups))
+    options, chosen = _as_before(options, before.manifest if before else None, network, learnable(learned))
     taught = learn(learned, extractor_of(store, network), options=options, progress=progress)
     progress("sealing", 0.0)
-    manifest = _manifest(name, dataset, network, taught)
+    manifest = _manifest(name, dataset, network, taught, chosen or Chosen(taught.kind, len(taught.images)))
     doubt = Doubt(**taught.arrays) if taught.arrays else None
     head = store.add(lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=doubt))
-    recognizer = Library(store).open(head.digest)
+    recognizer = library.open(head.digest)
     report = report_of(recognizer, dataset, _measured(store, recognizer, learned, taught, progress), store, taught.growth)
-    kept = _kept(store, lesson, dataset)
-    store.records.add_lineage(head.digest, dataset.digest, taught.record)
-    keep(store, report, recognizer, dataset)
+    return Learned(lesson, dataset, taught, recognizer, report, (*lesson.findings, *wrong))
+
+
+def _published(store: Store, learned: Learned, name: str, progress: Progress) -> Teaching:
+    version = kept(store, learned.lesson, learned.dataset)
+    digest = learned.recognizer.digest
+    store.records.add_lineage(digest, learned.dataset.digest, learned.taught.record)
+    keep(store, learned.report, learned.recognizer, learned.dataset)
     progress("done", 1.0)
-    return Teaching(store.publish(name, head.digest), kept, report, (*lesson.findings, *leaks))
+    return Teaching(store.publish(name, digest), version, learned.report, learned.findings)
 
 
-def _kept(store: Store, lesson: Lesson, dataset: Dataset) -> DatasetVersion:
-    """The version of its dataset that was taught; a new one, made from what was asked for, where that had no test part yet."""
-    known = [version for version in store.datasets.with_digest(dataset.digest) if version.name == lesson.home]
-    if lesson.as_it_is and known:
-        return known[-1]
-    before = store.datasets.resolve(lesson.home) if lesson.as_it_is else None
-    made_from = lesson.made_from.digest if lesson.made_from else None
-    kept = store.datasets.add(lesson.home, dataset.digest, dataset.to_lines(), made_from)
-    if before and before.digest != made_from:  # an old version was asked for: the bare name goes on to mean what it meant
-        store.datasets.add(before.name, before.digest, store.datasets.examples(before), before.digest)
-    return kept
+def _before(store: Store, name: str) -> Before:
+    return Before(store.artifact(store.resolve(name).digest).manifest, last_lesson(store, name))
 
 
-def _combined(store: Store, parent: DatasetVersion | None, fresh: Dataset, test: Dataset | None) -> Dataset:
-    """What is new, with what was there before, and with a test part of its own."""
-    dataset = merged(_examples(store, parent), fresh) if parent else fresh
-    if test is None:
-        return dataset
-    return Dataset.of([*(replace(each, split=each.split or "train") for each in dataset), *_all_in(test, "test")])
+def _as_before(options: Options, before: Manifest | None, network: Network, examples: Sequence[Example]) -> tuple[Options, Chosen | None]:
+    """The options; where photos are added, with the view that was chosen, whose features are known, and the kind of head, if it fits."""
+    if before is None or before.head is None or before.head.backbone != network.backbone:
+        return options, None
+    options = replace(options, view=options.view or before.pixels)
+    if "chosen" not in before.made_by or options.forms != FORMS:
+        return options, None
+    chosen = TypeAdapter(Chosen).validate_python(before.made_by["chosen"])
+    several = any(len(example.labels) > 1 for example in examples)
+    if several != before.multi_label or len(examples) > MOST_GROWTH * chosen.photos:
+        return options, None
+    return replace(options, head=(before.head.features, chosen.kind)), chosen
 
 
-def _examples(store: Store, version: DatasetVersion) -> Dataset:
-    return Dataset.from_lines(store.datasets.examples(version))
-
-
-def merged(before: Dataset, fresh: Dataset) -> Dataset:
-    """What was there and what is new. A photo that comes again takes its new labels, and stays in the part it was in."""
-    part = {example.image: example.split for example in before}
-    new = [replace(example, split=part.get(example.image, example.split)) for example in fresh]
-    again = {(example.name, example.image) for example in new}
-    return Dataset.of([*(example for example in before if (example.name, example.image) not in again), *new])
-
-
-def _all_in(dataset: Dataset, split: str) -> list[Example]:
-    return [replace(example, split=split) for example in dataset]  # type: ignore[arg-type]
-
-
-def groups_of(dataset: Dataset, blobs: Blobs, progress: Progress) -> NDArray[np.int64]:
-    """A group number for each example: the same picture, nearly the same, or one group for the user."""
-    return duplicates.groups_of(dataset, looks.look(dataset, blobs, progress).thumbs)
-
-
-def grouped(dataset: Dataset, groups: NDArray[np.int64]) -> Dataset:
-    """The dataset as cross-validation needs it: what is nearly the same is one group."""
-    return Dataset.of(replace(example, group=str(group)) for example, group in zip(dataset, groups, strict=True))
-
-
-def _without_leaks(dataset: Dataset) -> Dataset:
-    """What may be learned: nothing that is the same, or nearly the same, as a photo of the test part."""
-    tested = {example.group for example in dataset if example.split == "test"}
-    return Dataset.of(example for example in dataset if example.split == "test" or example.group not in tested)
-
-
-def _parted(dataset: Dataset, groups: NDArray[np.int64], seed: int) -> tuple[Dataset, tuple[Finding, ...]]:
-    """The dataset with a test part, where it has enough photos for one; what is nearly the same stays on one side."""
-    given = any(example.split in ("test", "val") for example in dataset)
-    if not given and len(dataset) < ENOUGH_TO_TEST:
-        return dataset, ()
-    parts = splits.split(dataset, groups, test=TEST_SHARE, seed=seed)
-    tested = {*parts.test.tolist(), *_tested_of_new(dataset, groups, seed)}
-    examples = [replace(example, split="test" if i in tested else "train") for i, example in enumerate(dataset)]
-    taught = {label for example in examples if example.split == "train" for label in example.labels}
-    missing = sorted(set(dataset.labels) - taught)
-    if missing:
-        raise BadRequest(f"all photos of {words.listed(missing)} are in the test part; give each label some to learn from")
-    return Dataset.of(examples), parts.findings
-
-
-def _tested_of_new(dataset: Dataset, groups: NDArray[np.int64], seed: int) -> list[int]:
-    """Where a dataset is parted already and photos came later: which of these join the test part, so that new labels are measured."""
-    sides = {example.split for example in dataset}
-    if not {"train", "test", None} <= sides:
-        return []
-    known = {int(group) for group, example in zip(groups, dataset, strict=True) if example.split}
-    free = [at for at, example in enumerate(dataset) if example.split is None and int(groups[at]) not in known]
-    if not free:
-        return []
-    part = splits.allocate([dataset.examples[at].labels for at in free], groups[free], (1 - TEST_SHARE, TEST_SHARE), seed)
-    return [at for at, side in zip(free, part, strict=True) if side == 1]
-
-
-def network_of(store: Store, backbone: str, progress: Progress) -> Network:
+def network_of(library: Library, backbone: str, progress: Progress) -> Network:
     """The network under a recognizer; raises Conflict if it is a whole model, whose features are not to be had."""
-    version = ensure(store, backbone, progress)
-    check_backbone(store, backbone)
-    return Library(store).open(version.digest).network
+    version = ensure(library.store, backbone, progress)
+    check_backbone(library.store, backbone)
+    return library.open(version.digest).network
 
 
 def extractor_of(store: Store, network: Network) -> Extractor:
     outputs = tuple(name for name in network.runtime.outputs if name != MAP)
-    return Extractor(network, store.blobs, outputs, FeatureCache(store.data_dir / "features"))
+    return Extractor(network, store.blobs, outputs, cache_of(store))
 
 
-def _manifest(name: str, dataset: Dataset, network: Network, taught: Taught) -> Manifest:
+def _manifest(name: str, dataset: Dataset, network: Network, taught: Taught, chosen: Chosen) -> Manifest:
     origin = network.artifact.manifest.origin
-    backbone = network.artifact.digest
+    variant = network.artifact.digest != network.backbone
     return Manifest(
         kind="head",
         name=name,
@@ -256,24 +254,53 @@ def _manifest(name: str, dataset: Dataset, network: Network, taught: Taught) -> 
         pixels=taught.pixels,
         labels=taught.labels,
         head=HeadSpec(
-            backbone=backbone,
+            backbone=network.backbone,
+            taught_on=network.artifact.digest if variant else None,
             features=taught.outputs,
             activation="sigmoid" if taught.multi_label else "softmax",
             temperature=taught.temperature,
             least_confidence=LEAST_CONFIDENCE,
             least_likeness=taught.strangest,
         ),
+        tolerance=network.artifact.manifest.tolerance if variant else Tolerance(),
         origin=Origin(source=f"taught on {network.artifact.manifest.name}", licence=origin.licence, provenance=origin.provenance),
-        made_by={"how": "mingmu teach", "dataset": dataset.digest, "photos": len(taught.images), **taught.record},
+        made_by={"how": "mingmu teach", "dataset": dataset.digest, "photos": len(taught.images), "chosen": _json(chosen), **taught.record},
     )
+
+
+def _json(chosen: Chosen) -> JsonValue:
+    return {"kind": asdict(chosen.kind), "photos": chosen.photos}
 
 
 def _measured(store: Store, recognizer: Recognizer, dataset: Dataset, taught: Taught, progress: Progress) -> Predictions:
     """The sealed recognizer on the test part; without one, heads of cross-validation on what each did not learn from."""
     test = Dataset.of(example for example in dataset if example.split == "test" and example.labels)
-    if len(test):
-        return predictions_of(store, recognizer, test, progress)
+    if not set(taught.labels).isdisjoint(test.labels):
+        return _tested(store, recognizer, test, progress)
     if taught.held_out is None:
         return replace(predictions_of(store, recognizer, dataset, progress), source=TAUGHT)
     examples = [example for example in learnable(dataset) if example.image not in taught.refused]
     return Predictions.of(taught.labels, examples, taught.held_out, multi_label=taught.multi_label, source=CROSS_VALIDATION)
+
+
+def _tested(store: Store, recognizer: Recognizer, test: Dataset, progress: Progress) -> Predictions:
+    """What the sealed recognizer says of the test part. Its network looks at each photo once, for all heads that share this view."""
+    labels = recognizer.manifest.labels
+    known = [example for example in test if not set(labels).isdisjoint(example.labels)]
+    extract = extractor_of(store, recognizer.network)
+    found = extract(recognizer.manifest.pixels, [each.image for each in known], lambda share: progress("measuring", share))
+    seen = [example for example in known if example.image not in found.refused]
+    if not seen:
+        raise Conflict("no photo of the test part can be read")
+    readable = [example.image not in found.refused for example in known]
+    refused = [(example.name, found.refused[example.image]) for example in known if example.image in found.refused]
+    return Predictions(
+        labels=labels,
+        examples=tuple(seen),
+        scores=recognizer.scores_from({name: rows[readable] for name, rows in found.values.items()}),
+        truth=truth_of(labels, seen),
+        multi_label=recognizer.manifest.multi_label or test.multi_label,
+        failures=tuple(Failure(name, error.kind, str(error)) for name, error in refused),
+        unknown=tuple(sorted((label, count) for label, count in test.counts().items() if label not in labels)),
+        left_out=len(test) - len(known),
+    )

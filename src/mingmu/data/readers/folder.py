@@ -13,10 +13,17 @@ from mingmu.data.readers.tree import Tree
 
 
 def read_folder(tree: Tree, report: Report) -> list[Entry]:
-    """An entry for each image: its label is the folder below the top, or below train, val, test."""
+    """An entry for each image: its label is the folder below the top, or below train, val, test.
+
+    Images in a folder beside train and test are left out, and reported: nobody said which part they are.
+    """
     images = [name for name in tree.names if is_image(name)]
     depth = _wrapping([*images, *(f"{folder}/" for folder in _empty(tree))]) if images else 0
     splits = _has_splits(images, depth)
+    if splits and (beside := [name for name in images if not _part_of_a_split(name, depth)]):
+        folders = sorted({PurePosixPath(name).parts[depth] for name in beside})
+        report(Finding.of("beside-splits", *beside, detail=f"{len(beside)} images in {', '.join(folders)}, beside train or test"))
+        images = [name for name in images if _part_of_a_split(name, depth)]
     entries = [_entry(name, depth, splits) for name in images]
     _report_empty(tree, depth + splits, {entry.labels for entry in entries}, report)
     if skipped := [name for name in tree.names if not is_image(name)]:
@@ -49,8 +56,21 @@ def _wrapping(names: Sequence[str]) -> int:
 
 
 def _has_splits(names: Sequence[str], depth: int) -> bool:
+    """Whether the top folders are parts: all are named so, or else two or more are, and hold folders of classes.
+
+    One alone is none beside others: a train is a vehicle, too.
+    """
     tops = {parts[depth] for name in names if len(parts := PurePosixPath(name).parts) > depth + 1}
-    return bool(tops) and all(split_named(top) for top in tops)
+    parts_named = {top for top in tops if split_named(top)}
+    if parts_named == tops:
+        return bool(tops)
+    flat = {parts[depth] for name in names if len(parts := PurePosixPath(name).parts) == depth + 2}
+    return len({split_named(top) for top in parts_named}) > 1 and not parts_named & flat
+
+
+def _part_of_a_split(name: str, depth: int) -> bool:
+    parts = PurePosixPath(name).parts[depth:-1]
+    return not parts or split_named(parts[0]) is not None
 
 
 def _report_empty(tree: Tree, level: int, used: set[tuple[str, ...]], report: Report) -> None:

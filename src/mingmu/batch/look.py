@@ -1,0 +1,72 @@
+"""Looks at many images with all processors: each thread takes a portion from the bytes to the rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from mingmu.batch.rows import Row, row_of
+from mingmu.batch.sources import Item, Source
+from mingmu.core.answers import Answer
+from mingmu.core.batching import BatchOptions
+from mingmu.core.errors import FetchFailed, MingmuError
+from mingmu.core.recognizer import Recognizer
+
+AHEAD = 3  # portions for each thread that are begun before the oldest is done
+READERS = 16  # images that are fetched at a time where a network is in between
+
+Read = Callable[[], bytes]
+
+
+def look(
+    recognizer: Recognizer, source: Source, portions: Iterable[Sequence[Item]], options: BatchOptions, threads: int
+) -> Generator[list[Row]]:
+    """The rows of each portion, in order; what cannot be read or decoded becomes a row that says why.
+
+    Raises FetchFailed where nothing of a portion could be fetched: then it is not the images that are wrong.
+    """
+    limit = recognizer.limits.max_bytes
+    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(READERS) as readers:
+
+        def begin(portion: Sequence[Item]) -> Future[list[Row]]:
+            reads: list[Read] = [partial(source.read, item.key, limit) for item in portion]
+            if source.remote:
+                reads = [readers.submit(read).result for read in reads]
+            return pool.submit(_rows, recognizer, portion, reads, options)
+
+        running: deque[Future[list[Row]]] = deque()
+        try:
+            for portion in portions:
+                running.append(begin(portion))
+                if len(running) > AHEAD * threads:
+                    yield _checked(running.popleft().result())
+            while running:
+                yield _checked(running.popleft().result())
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+
+
+def _rows(recognizer: Recognizer, items: Sequence[Item], reads: Sequence[Read], options: BatchOptions) -> list[Row]:
+    """One portion, in one thread."""
+    answers: dict[int, Answer | MingmuError] = {}
+    frames = {}
+    for number, (item, read) in enumerate(zip(items, reads, strict=True)):
+        try:
+            if not item.error:
+                frames[number] = recognizer.frame(read())
+        except MingmuError as error:
+            answers[number] = error
+    if frames:
+        readings = recognizer.readings_from(recognizer.outputs([*frames.values()]))
+        for number, reading in zip(frames, readings, strict=True):
+            answers[number] = recognizer.interpret(reading, top=options.top, coverage=options.coverage)
+    return [row_of(item, answers.get(number), recognizer.digest) for number, item in enumerate(items)]
+
+
+def _checked(rows: list[Row]) -> list[Row]:
+    if len(rows) > 1 and all(row.error == FetchFailed.kind for row in rows):
+        raise FetchFailed(f"{len(rows)} images in a row could not be fetched, the first is {rows[0].path}: {rows[0].detail}")
+    return rows

@@ -1,0 +1,211 @@
+"""Choosing how a network runs on this machine, and making smaller versions of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from mingmu.compress.candidates import candidates
+from mingmu.compress.contest import METHOD, Contest
+from mingmu.compress.variants import Maker
+from mingmu.core.artifact import MANIFEST, Artifact, seal
+from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import MingmuError, NotFound
+from mingmu.core.manifest import Manifest, Precision, Runs
+from mingmu.core.network import Network
+from mingmu.core.pixels import Frame, PixelSpec
+from mingmu.core.recognizer import Recognizer
+from mingmu.core.sealing import probe_images, seal_head
+from mingmu.data.dataset import Dataset
+from mingmu.registry.index import now
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store, Version
+from mingmu.registry.tuning import Trial, Tuning, Tunings
+from mingmu.verbs.judging import Judge, Photos, photos_of
+from mingmu.verbs.recognizing import Progress, Stored, ensure, silent
+
+SECONDS = 2.0
+PHOTOS = 1000
+TIMED = 32  # photos
+PROBES_ONLY = "no photos: only the probes were compared"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was chosen, of which recognizer's network."""
+
+    version: Version
+    tuning: Tuning
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A network before and after; `version` is None where the gate refused it, and nothing was published."""
+
+    version: Version | None
+    before: Trial
+    after: Trial
+    data: str
+
+
+def tune(
+    store: Store, reference: str, source: Path | None = None, *, photos: int = PHOTOS, seconds: float = SECONDS, progress: Progress = silent
+) -> Tuned:
+    """Measure how the network under a recognizer can run on this machine, and let it run the fastest way that passes the gate.
+
+    With labelled photos (at most `photos` of them) answers are judged, and INT8 is tried, too. Every head on the network runs
+    on the variant from the next time it is loaded. Raises BadRequest, NotFound, Conflict.
+    """
+    version = ensure(store, reference, progress)
+    recognizer, sealed = _opened(store, version)
+    given = photos_of(store, recognizer, source, photos, progress) if source else None
+    found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
+    with _contest(store, recognizer, sealed, given, found, seconds, progress) as contest:
+        best, trials = contest.best(), contest.trials
+        chosen = best.network.artifact if best.network else sealed.artifact
+        if chosen is not sealed.artifact:
+            store.add(partial(shutil.copytree, chosen.folder, dirs_exist_ok=True))
+    tunings = Tunings(store.data_dir)
+    tuning = Tuning(
+        network=sealed.artifact.digest,
+        chosen=chosen.digest,
+        what=str(best.runs),
+        machine=str(tunings.machine),
+        trials=trials,
+        data=given.words if given else PROBES_ONLY,
+        method=METHOD,
+        created=now(),
+    )
+    tunings.put(tuning)
+    progress("done", 1.0)
+    return Tuned(version, tuning)
+
+
+def untune(store: Store, reference: str) -> bool:
+    """Let the network under a recognizer run as it was sealed; gives whether a way to run it had been chosen."""
+    artifact = store.artifact(ensure(store, reference).digest)
+    return Tunings(store.data_dir).forget(_network_of(store, artifact).digest)
+
+
+def tuning_of(store: Store, stored: Stored) -> Tuning | None:
+    """What was chosen for the network under a recognizer on this machine; None where it was not tuned. Raises BadArtifact."""
+    return Tunings(store.data_dir).get((stored.backbone or stored.artifact).digest)
+
+
+def compress(
+    store: Store,
+    reference: str,
+    source: Path,
+    *,
+    precision: Precision = "int8",
+    photos: int = PHOTOS,
+    seconds: float = SECONDS,
+    progress: Progress = silent,
+) -> Compressed:
+    """Make a new version of a recognizer whose network computes with fewer bits; published if it passes the gate.
+
+    Its manifest names the version that it was made from, and says what was measured. Raises BadRequest, NotFound, Conflict.
+    """
+    version = ensure(store, reference, progress)
+    recognizer, sealed = _opened(store, version)
+    given = photos_of(store, recognizer, source, photos, progress)
+    runs = Runs(precision=precision, runtime="openvino" if precision == "bf16" else "onnxruntime")
+    with _contest(store, recognizer, sealed, given, [runs], seconds, progress) as contest:
+        before, after = contest.trials
+        network = contest.entries[1].network
+        if network is None or not after.passed:
+            return Compressed(None, before, after, given.words)
+        evidence: dict[str, JsonValue] = {
+            "how": "mingmu compress",
+            "before": before.model_dump(mode="json"),
+            "after": after.model_dump(mode="json"),
+            "data": given.words,
+            "machine": str(Tunings(store.data_dir).machine),
+        }
+        smaller = store.add(partial(_resealed, network.artifact, evidence))
+    new = smaller if recognizer.head is None else store.add(partial(_head_on, Network.open(smaller), recognizer, evidence))
+    _inherit(store, version.digest, new.digest, precision)
+    progress("done", 1.0)
+    return Compressed(store.publish(version.name, new.digest), before, after, given.words)
+
+
+def _opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
+    """A recognizer, and its network as it was sealed."""
+    library = Library(store, threads=cpu_count())
+    recognizer = library.open(version.digest)
+    return recognizer, library.sealed(_network_of(store, recognizer.artifact))
+
+
+def _network_of(store: Store, artifact: Artifact) -> Artifact:
+    """What a head sits on, or the whole model itself."""
+    head = artifact.manifest.head
+    return artifact if head is None else store.artifact(head.backbone)
+
+
+@contextmanager
+def _contest(
+    store: Store, recognizer: Recognizer, sealed: Network, given: Photos | None, found: Sequence[Runs], seconds: float, progress: Progress
+) -> Iterator[Contest]:
+    """The sealed network beside variants of it, which are there until the block is left."""
+    with tempfile.TemporaryDirectory(prefix="mingmu-") as folder:
+        variants = Path(folder, "variants")
+        variants.mkdir()
+        pixels = sealed.artifact.manifest.pixels
+        frames = (frame.pixels for _, frame in _readable(store, given.calibration, pixels)) if given else ()
+        contest = Contest(sealed, Maker(sealed.artifact, frames), variants, partial(_prove_on, recognizer), progress)
+        judge = Judge(store, recognizer, given, Path(folder, "features")) if given else None
+        timed = [image for image, _ in islice(_readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
+        contest.run(found, judge, timed, recognizer.wants, seconds)
+        yield contest
+
+
+def _prove_on(recognizer: Recognizer, network: Network) -> None:
+    replace(recognizer, network=network).prove()
+
+
+def _readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tuple[bytes, Frame]]:
+    """The photos as the network sees them; what cannot be read is passed over."""
+    for example in dataset:
+        try:
+            image = store.blobs.get(example.image)
+            yield image, pixels.frame(image)
+        except MingmuError:
+            continue
+
+
+def _resealed(variant: Artifact, evidence: dict[str, JsonValue], folder: Path) -> None:
+    """The same variant, whose manifest says what was measured of it."""
+    shutil.copytree(variant.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    seal(folder, variant.manifest.model_copy(update={"made_by": evidence}))
+
+
+def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonValue], folder: Path) -> None:
+    """The recognizer's head, sealed on another network."""
+    manifest, head = recognizer.manifest, recognizer.head
+    if manifest.head is None or head is None:
+        raise TypeError(f"{manifest.name} is no head")
+    changes = {
+        "head": manifest.head.model_copy(update={"backbone": network.artifact.digest, "taught_on": None}),
+        "tolerance": network.artifact.manifest.tolerance,
+        "parent": recognizer.digest,
+        "made_by": {**manifest.made_by, "compressed": evidence},
+    }
+    new: Manifest = manifest.model_copy(update=changes)
+    seal_head(folder, new, head.weight, head.bias, network, doubt=head.doubt)
+
+
+def _inherit(store: Store, before: str, after: str, precision: Precision) -> None:
+    """What the old version was taught on, the new one was, too: it is not measured on those photos either."""
+    try:
+        known = store.records.lineage(before)
+    except NotFound:
+        return
+    store.records.add_lineage(after, known.dataset, {**known.settings, "compressed": precision})

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from mingmu.batch import remote
+from mingmu.batch.sources import opened
+from mingmu.core.errors import BadRequest, FetchFailed, NotFound
+from tests.batch.test_sources import LIMIT, folder_of, names
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """Files in fsspec's memory: photos/a/2.jpg, photos/1.png, photos/notes.txt, other/3.jpg."""
+    files = fsspec.filesystem("memory")
+    for name in ("photos/a/2.jpg", "photos/1.png", "photos/notes.txt", "other/3.jpg"):
+        files.pipe_file(f"/bucket/{name}", name.encode())
+    yield "memory://bucket"
+    files.rm("/bucket", recursive=True)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder; /away leads somewhere else."""
+
+    def do_GET(self) -> None:
+        if self.path == "/photos/away.jpg":
+            self.send_response(302)
+            self.send_header("Location", "/secret.jpg")
+            self.end_headers()
+        elif self.path == "/photos/broken.jpg":
+            self.send_error(500)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    folder = folder_of(tmp_path / "site", "photos/a b.jpg", "photos/more/c.png", "photos/away.jpg", "photos/broken.jpg", "secret.jpg")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_a_prefix_gives_the_images_below_it_by_name(bucket: str, tmp_path: Path, ending: str) -> None:
+    assert names(f"{bucket}/photos{ending}", tmp_path) == ["1.png", "a/2.jpg"]
+    assert names(f"{bucket}/photos/a/2.jpg", tmp_path) == ["2.jpg"]
+    with opened(f"{bucket}/photos") as source:
+        first = next(source.items(tmp_path))
+        assert source.read(first.key, LIMIT) == b"photos/1.png"
+        assert source.read(first.key, 3) == b"phot"
+        with pytest.raises(NotFound):
+            source.read("/bucket/photos/gone.jpg", LIMIT)
+
+
+def test_a_prefix_that_is_not_there_is_an_error(bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        names(f"{bucket}/nothing/", tmp_path)
+
+
+@pytest.mark.parametrize("url", ["nonsense://a/b", "s3://bucket/photos.zip"])
+def test_a_url_that_cannot_be_read_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadRequest):
+        names(url, tmp_path)
+
+
+def test_a_web_page_that_lists_files_is_a_folder(site: str, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp (extra `http`) is not installed")
+    found = names(f"{site}/photos", tmp_path)
+    assert found == ["a%20b.jpg", "away.jpg", "broken.jpg", "more/c.png"]
+    with opened(f"{site}/photos") as source:
+        keys = {item.path: item.key for item in source.items(tmp_path)}
+        assert source.read(keys["a%20b.jpg"], LIMIT) == b"photos/a b.jpg"
+        assert b"secret" not in source.read(keys["away.jpg"], LIMIT)  # it would lead out of the prefix
+
+
+def test_what_cannot_be_fetched_is_asked_for_again_and_then_refused(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp (extra `http`) is not installed")
+    monkeypatch.setattr(remote, "PAUSE", 0.01)
+    with opened(f"{site}/photos") as source, pytest.raises(FetchFailed):
+        source.read(f"{site}/photos/broken.jpg", LIMIT)

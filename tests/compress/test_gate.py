@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mingmu.compress.gate import Verdict, judge_answers, judge_own, judge_probes, ratio
+from mingmu.core.errors import Conflict
+from mingmu.core.manifest import Precision, Runs
+from mingmu.core.sealing import seal_variant
+from tests import tiny
+
+
+def answers(count: int, wrong: int, start: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    right = np.ones(count, np.bool_)
+    right[start : start + wrong] = False
+    return right
+
+
+def test_a_variant_that_answers_alike_on_many_photos_passes() -> None:
+    verdict = judge_answers(answers(1000, 50), answers(1000, 52))
+    assert verdict.passed
+    assert verdict.kept
+    assert verdict.kept.value == pytest.approx(948 / 950)
+    assert "keeps 99.8% of the accuracy" in verdict.reason
+
+
+def test_a_variant_that_is_right_less_often_is_refused_and_the_figure_is_said() -> None:
+    verdict = judge_answers(answers(1000, 50), answers(1000, 65))
+    assert not verdict.passed
+    assert "98.4%" in verdict.reason
+    assert "at least 99% is needed" in verdict.reason
+
+
+def test_a_few_photos_without_a_difference_prove_nothing() -> None:
+    verdict = judge_answers(answers(30, 0), answers(30, 0))
+    assert not verdict.passed
+    assert "30 photos are too few to tell" in verdict.reason
+    assert judge_answers(answers(100, 0), answers(100, 0)).passed
+
+
+def test_answers_that_are_never_right_cannot_be_compared() -> None:
+    with pytest.raises(Conflict, match="right on none"):
+        judge_answers(answers(10, 10), answers(10, 0))
+
+
+def test_the_interval_holds_the_true_ratio_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        kind = random.choice(4, 300, p=[0.84, 0.05, 0.04, 0.07])  # both right, only the first, only the second, neither
+        kept = ratio(kind <= 1, (kind == 0) | (kind == 2))
+        held += kept.low <= 0.88 / 0.89 <= kept.high
+    assert 0.94 <= held / 1000 <= 0.98
+
+
+def test_answers_that_a_recognizer_was_sure_of_must_stay_the_same() -> None:
+    before = np.array([[0.9, 0.1]] * 100 + [[0.2, 0.3]] * 50, np.float32)
+    after = before.copy()
+    after[100:] = (0.3, 0.2)  # it was not sure of these
+    assert judge_own(before, after) == Verdict(True, "100 of 100 sure answers stay the same")
+    after[:2] = (0.4, 0.6)
+    assert not judge_own(before, after).passed
+    assert judge_own(before[100:], after[100:]).passed
+
+
+def test_both_verdicts_must_be_good_and_the_reason_is_what_fails() -> None:
+    good, bad = Verdict(True, "a"), Verdict(False, "b")
+    assert (good & good) == Verdict(True, "a; a")
+    assert (good & bad) == (bad & good) == Verdict(False, "b")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_probes_of_a_variant_that_is_nearly_the_same_agree(tmp_path: Path, precision: Precision) -> None:
+    sealed = tiny.seal_backbone(tmp_path / "sealed")
+    variant = seal_variant(tmp_path / "variant", sealed, Runs(precision=precision), tiny.backbone_graph(white=254.9))
+    assert judge_probes(sealed, variant).passed
+
+
+def test_probes_of_a_variant_that_sees_other_colours_do_not_agree(tmp_path: Path) -> None:
+    sealed = tiny.seal_backbone(tmp_path / "sealed")
+    variant = seal_variant(tmp_path / "variant", sealed, Runs(precision="int8"), tiny.backbone_graph(white=-255))
+    verdict = judge_probes(sealed, variant)
+    assert not verdict.passed
+    assert "cosine -1.000; at least 0.8 is needed" in verdict.reason
+
+
+def test_scores_of_a_whole_model_may_move_a_little(tmp_path: Path) -> None:
+    sealed = tiny.seal_whole(tmp_path / "sealed")
+    assert judge_probes(sealed, seal_variant(tmp_path / "same", sealed, Runs(precision="int8"))).passed
+    other = seal_variant(tmp_path / "other", sealed, Runs(precision="int8"), tiny.whole_graph(steep=-1.0))
+    assert "a probe's score moves by" in judge_probes(sealed, other).reason
