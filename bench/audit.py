@@ -34,6 +34,7 @@ from mingmu.data.audit_page import audit_page
 from mingmu.data.copies import MIN_COSINE
 from mingmu.data.finding import Finding
 from mingmu.data.neighbours import neighbours
+from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.verbs.auditing import Audited
@@ -268,7 +269,7 @@ def report_copies(store: Store, audited: Audited, planted: Planted) -> None:
 
 
 def features_of(store: Store, audited: Audited) -> Features:
-    network = network_of(store, "general", silent)
+    network = network_of(Library(store), "general", silent)
     images = [example.image for example in audited.dataset]
     return extractor_of(store, network)(network.artifact.manifest.pixels, images).values["features"]
 

@@ -75,8 +75,9 @@ def run(settings: Settings, name: str, scratch: Path, count: int, rounds: int, s
     for _ in range(rounds):  # in turn, so that a noisy machine disturbs both alike
         best.append(top(*arrangement))
         seen.append(rate_of(lambda: batch(folder, scratch / "rows.jsonl")))
+    threads, size = arrangement[0] * cores // 2 or 1, arrangement[1]
     print(
-        f"{name}, {cores} cores, {rounds} rounds, {count} photos 500x375; ceiling: {arrangement[0] * cores // 2 or 1} threads x {arrangement[1]}"
+        f"{name}, {cores} cores, {rounds} rounds, {count} photos 500x375; the ceiling is that of {threads} threads with batches of {size}"
     )
     for what, rates in (("ceiling in process", best), ("batch", seen)):
         walls = [rate.wall for rate in rates]

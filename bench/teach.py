@@ -1,14 +1,18 @@
 """How long teaching takes: `python bench/teach.py [--quick] [--data-dir DIR]` (needs `../shared/data/sign-digits`).
 
 Seconds by stage for the whole set and for 500 of its photos, from an empty cache; a second lesson of the same kind with ten photos
-more; and the ratio to the floor: one look at every photo through the view that was chosen, cache and choices left out. By the
-clock, and by CPU seconds, which say more on a machine that others use too.
+more; and the ratio to the floor: one look at every photo through the view that was chosen, cache and choices left out. Then the
+whole command, which also starts, reads, looks for copies, seals and measures: `mingmu teach FOLDER`, and `--add` with ten photos.
+By the clock, and by CPU seconds, which say more on a machine that others use too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +28,7 @@ from mingmu.core.manifest import digest_of
 from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
 from mingmu.data.dataset import Dataset, Example
+from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.teach.cache import FeatureCache
 from mingmu.teach.features import BATCH, Extractor
@@ -40,6 +45,7 @@ class Photos:
         files = sorted(path for path in SIGNS.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
         self.images = [self.put(path.read_bytes()) for path in files]
         self.labels = [path.parent.name for path in files]
+        self.files = files
 
     def put(self, data: bytes) -> str:
         sha256 = digest_of(data)
@@ -92,6 +98,30 @@ def run(network: Network, photos: Photos, count: int, folder: Path) -> None:
     print(f"      {taught.record['head']}; {taught.record['view']}")
 
 
+def command(photos: Photos, count: int, folder: Path) -> None:
+    """Time `mingmu teach` as it is given on the command line, with nothing but the network there, and then with ten photos more."""
+    data_dir = folder / "data"
+    verbs.ensure(Store(data_dir), "general")
+    order = np.random.default_rng(0).permutation(len(photos.files))[:count]
+    for part, chosen in (("most", order[:-10]), ("ten", order[-10:])):
+        for i in chosen:
+            (folder / part / photos.labels[i]).mkdir(parents=True, exist_ok=True)
+            shutil.copy(photos.files[i], folder / part / photos.labels[i])
+    seconds, cpu = timed("teach", folder / "most", "--name", folder.name, "--data-dir", data_dir)
+    print(f"      mingmu teach, {count - 10} photos: {seconds:.1f} s, {cpu:.1f} s of CPU", end="; ")
+    seconds, cpu = timed("teach", folder.name, "--add", folder / "ten", "--data-dir", data_dir)
+    print(f"--add, ten more: {seconds:.1f} s, {cpu:.1f} s of CPU")
+
+
+def timed(*arguments: str | Path) -> tuple[float, float]:
+    """Seconds by the clock and of CPU that a command takes, its start included."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    program = "from mingmu.cli import main; main()"
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="500 photos only")
@@ -105,6 +135,7 @@ def main() -> None:
         print(f"{cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; seconds by stage, the first one includes reading the sample")
         for count in (510,) if given.quick else (510, len(photos.images)):
             run(network, photos, count, Path(scratch) / f"features-{count}")
+            command(photos, count, Path(scratch) / f"signs-{count}")
 
 
 if __name__ == "__main__":

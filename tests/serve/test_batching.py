@@ -151,9 +151,10 @@ def test_a_url_below_an_allowed_one_is_allowed(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("s3://photos/", "s3://photos/public2/x", "https://host.evil/a/", "https://host/a@evil/", "http://host/a/", "file:///etc", ""),
+        *("s3://photos/", "s3://photos/public2/x", "https://host.evil/a/", "https://host/a@evil/", "http://host/a/"),
+        *("file:///etc/passwd", ""),
         *("https://host/a/../b", "https://host/a/%2E%2e/b", "https://host/a/..", "https://host/a\\..\\b", "https://host/a/?to=b", "s3://photos/public/./x"),
-        *("https://host/a/x::file:///etc", "simplecache::s3://photos/public/"),
+        *("https://host/a/x::file:///etc/passwd", "simplecache::s3://photos/public/"),
     ],
 )  # fmt: skip
 def test_a_url_that_leads_elsewhere_is_forbidden(url: str) -> None:

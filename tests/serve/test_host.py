@@ -16,9 +16,11 @@ from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.sealing import seal_head
 from mingmu.registry.store import Store, Version
+from mingmu.registry.tuning import Tunings
 from mingmu.serve.host import Host
 from mingmu.settings import Settings
 from tests import tiny
+from tests.registry.test_tuning import choose, variant_of
 
 
 @pytest.fixture
@@ -176,6 +178,20 @@ async def test_a_new_version_is_swapped_in_while_requests_run(host: Host, data_d
     assert (await host.served("tiny")).recognizer.manifest.labels == ("r", "g", "b")
     assert (await host.served("tiny@1")).recognizer.manifest.labels == tiny.LABELS
     assert all(top(seen.reading.scores) == "red" for seen in await asyncio.gather(*requests))
+
+
+async def test_a_network_that_is_tuned_runs_so_without_a_restart_and_answers_all_the_while(host: Host, data_dir: Path, red_png: bytes) -> None:
+    store, before = Store(data_dir), (await host.served("tiny")).recognizer.network
+    variant = variant_of(store)
+    choose(store, variant)
+    async with asyncio.timeout(10):
+        while (await host.served("tiny")).recognizer.network is before:
+            assert top((await host.see(await host.served("tiny"), red_png)).reading.scores) == "red"
+    assert (await host.served("tiny")).recognizer.network.artifact.digest == variant.digest
+    Tunings(data_dir).forget(before.artifact.digest)
+    async with asyncio.timeout(10):
+        while (await host.served("tiny")).recognizer.network.artifact.digest == variant.digest:  # noqa: ASYNC110 - the host polls too
+            await asyncio.sleep(0.01)
 
 
 async def test_a_new_version_that_does_not_prove_itself_leaves_the_old_one_in_place(host: Host, data_dir: Path) -> None:

@@ -108,10 +108,8 @@ class Client:
         out = pathlib.Path(out)
         question = batching.asked(recognizer, out, options)
         with shown(progress) as tell:
-            if source is None:
-                call = batching.of_named(question, dataset, url)
-            else:
-                call = batching.of_archive(Archive.of(source, tell), question)
+            named = batching.of_named(question, dataset, url)
+            call = named if source is None else batching.of_archive(Archive.of(source, tell), question)
             return self._download(Download(self.follow(self._ask(call).id, tell), out, tell))
 
     def _download(self, download: Download) -> Batched:

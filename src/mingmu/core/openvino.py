@@ -32,7 +32,7 @@ class OpenVinoRuntime:
         parsed = graph.parse(model)
         graph.check_sizes(parsed)
         self.outputs = tuple(output.name for output in parsed.graph.output)
-        streams = cpu_count()
+        streams = threads if threads > 1 else cpu_count()  # calls that run side by side
         self._many = _Pool(_compiled(model, HINTS[precision], streams=streams, threads=streams))
         self._wide = _Pool(_compiled(model, HINTS[precision], streams=1, threads=threads)) if threads > 1 else self._many
         self.name = f"openvino {openvino.__version__.partition('-')[0]} {precision} cpu"

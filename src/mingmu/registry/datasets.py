@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, not_, select
 
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.registry.blobs import SHA256, Blobs
-from mingmu.registry.index import MOST_LISTED, Index, dataset_versions, datasets, newest_of_each, next_number, now
+from mingmu.registry.index import MOST_LISTED, Index, dataset_versions, datasets, lineage, newest_of_each, next_number, now, versions
 from mingmu.registry.naming import check_name, unknown_name, unknown_version
 
 
@@ -108,16 +108,31 @@ class Datasets:
         """The JSON lines that were added."""
         return self._blobs.get(version.examples)
 
-    def remove(self, reference: str) -> None:
-        """Forget `name`, or its version `name@3`; gc then frees the blobs that nothing else needs. Raises NotFound."""
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Forget `name`, or its version `name@3`; gc then frees the blobs that nothing else needs.
+
+        Photos that a recognizer was taught on are refused with Conflict, unless forced: to that one, none could be added. Raises NotFound.
+        """
         found = self.resolve(reference)
         _, _, wanted = reference.partition("@")
         with self._index.writing("datasets") as connection:
             mine = dataset_versions.c.name == found.name
+            going = and_(mine, dataset_versions.c.version == found.version) if wanted else mine
+            if (taught := _taught_on(connection, going)) and not force:
+                raise Conflict(f"{', '.join(taught)} was taught on {reference}; remove that first, or force the removal")
             if wanted:
                 connection.execute(delete(dataset_versions).where(mine, dataset_versions.c.version == found.version))
             if not wanted or connection.execute(select(dataset_versions).where(mine)).first() is None:
                 connection.execute(delete(datasets).where(datasets.c.name == found.name))
+
+
+def _taught_on(connection: Connection, going: ColumnElement[bool]) -> list[str]:
+    """The versions of recognizers that were taught on what is going, where it is under no other name, as in flowers@3."""
+    left = select(dataset_versions.c.digest).where(not_(going))
+    lost = select(dataset_versions.c.digest).where(going, dataset_versions.c.digest.not_in(left))
+    query = select(versions.c.name, versions.c.version).join(lineage, lineage.c.digest == versions.c.digest)
+    rows = connection.execute(query.where(lineage.c.dataset.in_(lost)).order_by(versions.c.name, versions.c.version))
+    return [f"{row.name}@{row.version}" for row in rows]
 
 
 def images_of(examples: bytes) -> Iterator[str]:

@@ -91,6 +91,11 @@ class Jobs:
         with self._index.reading() as connection:
             return [_job(row) for row in connection.execute(query if before is None else query.where(table.c.id < before))]
 
+    def open_arguments(self) -> list[Mapping[str, Any]]:
+        """What the jobs that are not over were asked to do."""
+        with self._index.reading() as connection:
+            return list(connection.execute(select(table.c.arguments).where(table.c.state.in_(("queued", "running")))).scalars())
+
     def events(self, number: int, after: int = 0, most: int = MOST_LISTED) -> list[Event]:
         """What happened to a job since an event, the oldest first."""
         mine = job_events.c.job == number, job_events.c.id > after
@@ -147,7 +152,7 @@ class Jobs:
         """A job is done. This and what follows change nothing once the job was taken from its worker."""
         with self._index.writing("jobs") as connection:
             if _holds(connection, job):
-                _end(connection, job.id, "done", result=dict(result))
+                _end(connection, job.id, "done", result=dict(result), share=1.0)
 
     def fail(self, job: Job, kind: str, detail: str) -> None:
         """A job failed by itself, and would fail again."""

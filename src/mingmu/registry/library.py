@@ -49,6 +49,10 @@ class Library:
             log.warning("%s runs on the sealed network: on its variant (%s) it fails: %s", manifest.name, network.runtime.name, error)
             return self._with_head(artifact, self.sealed(backbone))
 
+    def changes(self) -> tuple[int, int]:
+        """Numbers that change when there is something new to open, or a network is to run in another way."""
+        return self.store.revision(), self.tunings.stamp()
+
     def _artifact(self, digest: str) -> Artifact:
         try:
             return self.store.artifact(digest)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from mingmu.core.errors import NotFound
 from mingmu.registry import index as tables
 from mingmu.registry.blobs import Blobs
 from mingmu.registry.index import Index, now
+
+PAGE = b"<"  # how a report begins that is HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,19 @@ class Records:
         return Lineage(**row._mapping)
 
     def add_report(self, digest: str, dataset: str, report: bytes) -> Report:
-        """Keep a report of an artifact on a dataset."""
+        """Keep a report of an artifact on a dataset. Of pages, which show photos and are large, only the last one on a dataset is kept."""
         new = Report(digest, dataset, self._blobs.put(report), now())
+        is_page = report.startswith(PAGE)
+        pages = [each.blob for each in self.reports(digest) if is_page and each.dataset == dataset and self._is_page(each.blob)]
+        table = tables.reports
         with self._index.writing("datasets") as connection:
-            connection.execute(insert(tables.reports).values(asdict(new)))
+            connection.execute(delete(table).where(table.c.digest == digest, table.c.dataset == dataset, table.c.blob.in_(pages)))
+            connection.execute(insert(table).values(asdict(new)))
         return new
+
+    def _is_page(self, blob: str) -> bool:
+        with self._blobs.open(blob) as stream:
+            return stream.read(len(PAGE)) == PAGE
 
     def reports(self, digest: str) -> list[Report]:
         """All reports of an artifact, the newest last."""

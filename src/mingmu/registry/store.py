@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -206,15 +206,15 @@ class Store:
             connection.execute(delete(aliases).where(aliases.c.id == _last_set(name, alias, aliases.c.id)))
             before = connection.execute(_referred(name, alias)).first()
             if before is None:
-                raise Conflict(f"{name}@{alias} has never pointed anywhere else")
+                raise Conflict(f"{name}@{alias} has pointed to no other version that is still here")
             return _version(before)
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Forget `name` with all its versions, `name@3`, or the alias `name@prod` alone; gc then frees the artifacts.
 
         A version that is served under a name without a number is refused with Conflict, unless forced: the newest, for it is what
-        `name` alone means, and what an alias points to, which then goes too. `name` with all its versions goes unless an alias is
-        there. Raises NotFound.
+        `name` alone means, and what an alias points to, which then goes too. So is the one that a rollback of an alias would bring
+        back. `name` with all its versions goes unless an alias is there. Raises NotFound.
         """
         target = self.resolve(reference)
         name, _, wanted = reference.partition("@")
@@ -239,8 +239,11 @@ class Store:
             yield
 
     def sweep(self, before: float) -> int:
-        """Remove the folders aside that nobody has touched since; gives how many."""
+        """Remove the folders aside that nobody has touched since, and that no job is still to work in; gives how many."""
         abandoned = [path for path in self._aside.iterdir() if path.is_dir() and path.stat().st_mtime < before]
+        if abandoned:  # rarely; only then the index is asked
+            wanted = {part for given in self.jobs.open_arguments() for part in _path_parts(given)}
+            abandoned = [path for path in abandoned if path.name not in wanted]
         for path in abandoned:
             shutil.rmtree(path, ignore_errors=True)
         return len(abandoned)
@@ -262,6 +265,13 @@ class Store:
         return found[-1]
 
 
+def _path_parts(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """The folders and files that paths among a job's arguments name."""
+    for value in arguments.values():
+        if isinstance(value, str):
+            yield from Path(value).parts
+
+
 def _newest(name: str) -> Select[Any]:
     return select(versions).where(versions.c.name == name).order_by(versions.c.version.desc()).limit(1)
 
@@ -281,8 +291,18 @@ def _last_set(name: str, alias: str, column: Column[int]) -> ScalarSelect[int]:
 
 
 def _pointing(connection: Connection, name: str) -> dict[str, Version]:
-    known = connection.execute(select(aliases.c.alias).where(aliases.c.name == name).distinct()).scalars().all()
-    return {alias: _version(connection.execute(_referred(name, alias)).one()) for alias in sorted(known)}
+    known = _known_aliases(connection, name)
+    return {alias: _version(connection.execute(_referred(name, alias)).one()) for alias in known}
+
+
+def _known_aliases(connection: Connection, name: str) -> list[str]:
+    return sorted(connection.execute(select(aliases.c.alias).where(aliases.c.name == name).distinct()).scalars())
+
+
+def _before(connection: Connection, name: str, alias: str) -> int | None:
+    """The version that an alias pointed to before the present one."""
+    mine = aliases.c.name == name, aliases.c.alias == alias
+    return connection.execute(select(aliases.c.version).where(*mine).order_by(aliases.c.id.desc()).offset(1).limit(1)).scalar()
 
 
 def _remove(connection: Connection, name: str, number: int | None, force: bool) -> None:
@@ -290,6 +310,8 @@ def _remove(connection: Connection, name: str, number: int | None, force: bool) 
     held = [alias for alias, version in _pointing(connection, name).items() if number in (None, version.version)]
     if held and not force:
         raise Conflict(f"{', '.join(f'{name}@{alias}' for alias in held)} would point nowhere; move it first, or force the removal")
+    if back := [alias for alias in _known_aliases(connection, name) if number and _before(connection, name, alias) == number and not force]:
+        raise Conflict(f"a rollback of {', '.join(f'{name}@{alias}' for alias in back)} leads to version {number}; force the removal, or keep it")
     newest = connection.execute(_newest(name)).first()
     if newest and newest.version == number and not force:
         raise Conflict(f"{name}@{number} is what {name} alone means, and is served; remove {name} as a whole, or force the removal")

@@ -96,6 +96,13 @@ class Tunings:
         file.unlink(missing_ok=True)
         return there
 
+    def stamp(self) -> int:
+        """A number that changes when a choice for this machine does."""
+        try:
+            return (self._folder / self.machine.key).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def all(self) -> Iterator[Tuning]:
         """Those of every machine that uses the data folder; raises BadArtifact where one is damaged."""
         return map(_read, sorted(self._folder.glob("*/*.json")))

@@ -20,6 +20,8 @@ RECOGNIZER: Json = LISTED | {
     },
     "backbone": "b8da6163ec2c309a81d4acf03fdaf561fd08daaac15e413b0643f0eb27746fc5",
     "aliases": {},
+    "runs": "onnxruntime 1.32.0 cpu",
+    "tuning": None,
 }  # of its labels, the first three
 RECOGNITION: Json = {
     "recognizer": "general",

@@ -16,7 +16,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
+from mingmu.core.artifact import Artifact
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.network import Network
@@ -104,7 +106,7 @@ class Host:
         self._served: dict[str, asyncio.Future[Served]] = {}  # by reference, as requests write it
         self._batchers: dict[tuple[str, tuple[int, int]], Batcher[_Work, _Row]] = {}
         self._cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
-        self._revision = -1
+        self._changes = (-1, -1)
         self._watcher: asyncio.Task[None] | None = None
         self._admitted = 0  # requests that were let in
         self._working = 0  # those of them whose body is in
@@ -113,7 +115,7 @@ class Host:
 
     async def start(self, *references: str) -> None:
         """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
-        self._revision = self.store.revision()
+        self._changes = self._library.changes()
         for reference in references:
             await self.served(reference)
         self._watcher = asyncio.create_task(self._watch())
@@ -183,6 +185,18 @@ class Host:
         if len(self._served) > self.settings.max_loaded:
             del self._served[next(iter(self._served))]
         return await asyncio.shield(loading)
+
+    def running(self, reference: str, artifact: Artifact) -> dict[str, JsonValue]:
+        """How a recognizer's network runs here (None: it is not loaded), and what was measured before that was chosen.
+
+        Raises BadArtifact where that cannot be read.
+        """
+        known, head = self.known(reference), artifact.manifest.head
+        tuning = self._library.tunings.get(head.backbone if head else artifact.digest)
+        return {
+            "runs": known.recognizer.network.runtime.name if known else None,
+            "tuning": tuning.model_dump(mode="json") if tuning else None,
+        }
 
     def known(self, reference: str) -> Served | None:
         """The recognizer that a reference means, if it is loaded."""
@@ -267,14 +281,15 @@ class Host:
         while True:
             await asyncio.sleep(self.settings.reload_interval)
             try:
-                revision = await self._in(self._loaders, self.store.revision)
-                if revision != self._revision and await self._refresh():
-                    self._revision = revision
+                changes = await self._in(self._loaders, self._library.changes)
+                if changes != self._changes and await self._refresh(changes[1] != self._changes[1]):
+                    self._changes = changes
             except Exception as error:
                 log.error("the data folder cannot be watched", exc_info=error, extra={"problem": str(error)})
 
-    async def _refresh(self) -> bool:
-        """Bring every loaded reference to its newest version; one that does not prove itself leaves the old in place.
+    async def _refresh(self, tuned: bool) -> bool:
+        """Bring every loaded reference to its newest version, and, once `tuned`, to the way its network is to run; one that
+        does not prove itself leaves the old in place.
 
         False if one could not be judged for now: it is worth another try.
         """
@@ -284,7 +299,7 @@ class Host:
                 continue
             try:
                 version = await self._in(self._loaders, self.store.resolve, reference)
-                if version != loaded.result().version:
+                if tuned or version != loaded.result().version:
                     fresh = await self._in(self._loaders, self._open, reference)
                     swapped: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
                     swapped.set_result(fresh)

@@ -135,9 +135,10 @@ def recognizers(request: Request) -> Response:
 
 def recognizer(request: Request) -> Response:
     """What a recognizer is: its labels, its digest, its terms, its versions."""
-    host, store = service_of(request).host, store_of(request)
-    version = store.resolve(request.path_params["name"])
-    manifest = store.artifact(version.digest).manifest
+    host, store, reference = service_of(request).host, store_of(request), request.path_params["name"]
+    version = store.resolve(reference)
+    artifact = store.artifact(version.digest)
+    manifest = artifact.manifest
     width, height = manifest.pixels.size
     about = {
         "task": manifest.task,
@@ -147,7 +148,7 @@ def recognizer(request: Request) -> Response:
         "backbone": manifest.head.backbone if manifest.head else None,
         "aliases": {alias: pointed.version for alias, pointed in store.aliases(version.name).items()},
     }
-    return json_answer(asdict(version) | about | _problem(host, request.path_params["name"]))
+    return json_answer(asdict(version) | about | host.running(reference, artifact) | _problem(host, reference))
 
 
 def _problem(host: Host, reference: str) -> dict[str, str]:

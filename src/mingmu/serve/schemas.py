@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
+from mingmu.registry.tuning import Tuning
 from mingmu.serve import examples, job_schemas, teaching_schemas, tfserving_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.oip_json import InferJson
@@ -108,6 +109,8 @@ class RecognizerSchema(ListedSchema):
     origin: OriginSchema
     backbone: str | None
     aliases: dict[str, int]
+    runs: str | None = Field(description="What runs its network, once it is loaded.")
+    tuning: Tuning | None = Field(description="What was measured on this machine before that was chosen (`mingmu tune`).")
 
 
 class ProblemSchema(Strict):
