@@ -17,7 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mingmu.cli import main
 from mingmu.core.network import Network
+from mingmu.data.dataset import Dataset
 from mingmu.registry.store import Store
+from mingmu.verbs import read_dataset
+from mingmu.verbs.parting import cache_of
 from tests import tiny
 from tests.registry.variants import another
 
@@ -340,3 +343,28 @@ def test_help_loads_neither_networks_nor_the_web() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert not {"numpy", "onnxruntime", "pydantic", "fastapi", "httpx"} & set(done.stdout.split())
+
+
+def test_a_dataset_is_listed_exported_and_removed_and_gc_forgets_its_photos(
+    run: Run, data_dir: Path, tmp_path: Path, red_png: bytes, blue_png: bytes
+) -> None:
+    (tmp_path / "paints/red").mkdir(parents=True)
+    (tmp_path / "paints/blue").mkdir()
+    (tmp_path / "paints/red/1.png").write_bytes(red_png)
+    (tmp_path / "paints/blue/2.png").write_bytes(blue_png)
+    assert run("datasets").out == "no datasets yet\n"
+    store = Store(data_dir)
+    read_dataset(store, tmp_path / "paints", name="paints")
+    assert [(row["name"], row["version"], row["images"]) for row in run("datasets", "--json").json["datasets"]] == [("paints", 1, 2)]
+    assert run("datasets", "paints").out.startswith("paints@1\t2 images\t")
+    assert run("export-dataset", "paints", tmp_path / "out", "--as", "csv").code == 0
+    assert (tmp_path / "out/labels.csv").exists()
+    assert run("export-dataset", "paints", tmp_path / "out").code == 1  # there is something
+    images = [example.image for example in Dataset.from_lines(store.datasets.examples(store.datasets.resolve("paints")))]
+    cache_of(store).put("view", {image: {"features": np.ones(3, np.float32)} for image in images})
+    run("gc", "--min-age", "0")
+    assert len(cache_of(store).get("view", "features", images)) == 2
+    assert run("remove", "paints", "--dataset").out == "paints is removed\n"
+    assert "the features of 2 images" in run("gc", "--min-age", "0").out
+    assert cache_of(store).get("view", "features", images) == {}
+    assert [*store.blobs] == []

@@ -481,3 +481,55 @@ def test_jobs_reports_and_examples_have_calls_of_their_own(ask: Asker, service: 
     paths = ["/v1/jobs", "/v1/jobs/7", "/v1/recognizers/flowers@2/reports", f"/v1/recognizers/flowers@2/report?dataset={'e' * 64}"]
     assert [path for path, _, _ in service.requests] == [*paths, "/v1/recognizers/flowers/examples?label=pear&teach=true"]
     assert service.requests[-1][2] == b"a photo"
+
+
+VERSION: dict[str, Any] = {"name": "flowers", "version": 2, "digest": "d" * 64, "created": "2026-11-23T09:35:51+00:00"}
+
+
+def json_of(document: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    return 200, {}, json.dumps(document).encode()
+
+
+def ended(**more: Any) -> tuple[int, dict[str, str], bytes]:
+    return told((1, "end", job("done", **more)))
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "named", "path", "body"),
+    [
+        ("set_alias", ("flowers", "prod", 2), {}, "/v1/recognizers/flowers/aliases", {"alias": "prod", "version": 2}),
+        ("rollback", ("flowers", "prod"), {}, "/v1/recognizers/flowers/rollback", {"alias": "prod"}),
+        ("remove", ("flowers@2",), {}, "/v1/recognizers/flowers@2?force=false", None),
+        ("remove_dataset", ("flowers",), {"force": True}, "/v1/datasets/flowers?force=true", None),
+        ("dataset", ("flowers@2",), {}, "/v1/datasets/flowers@2", None),
+    ],
+)
+def test_versions_and_datasets_are_looked_after(
+    service: Service, ask: Asker, method: str, arguments: tuple[Any, ...], named: dict[str, Any], path: str, body: dict[str, Any] | None
+) -> None:
+    service.responses = [json_of(VERSION)]
+    said = ask(service.url, method, *arguments, **named)
+    asked, _, sent = service.only
+    assert (asked, json.loads(sent) if sent else None) == (path, body)
+    expected: dict[str, Any] = {"set_alias": Listed(**VERSION), "rollback": Listed(**VERSION), "dataset": VERSION}
+    assert said == expected.get(method)
+
+
+def test_an_audit_gives_the_dataset_with_its_findings_and_an_evaluation_its_report(service: Service, ask: Asker) -> None:
+    result = {"recognizer": "flowers", "version": 2, "dataset": "walls", "digest": "d" * 64}
+    service.responses = [accepted(), ended(id=7, verb="audit", result=result), json_of(VERSION | {"findings": []})]
+    assert ask(service.url, "audit", "walls") == VERSION | {"findings": []}
+    paths = [path for path, _, _ in service.requests]
+    assert (paths[0], paths[2]) == ("/v1/datasets/walls/audit?backbone=general", "/v1/datasets/walls@2")
+    service.requests.clear()
+    result["dataset"] = "walls@2"
+    service.responses = [accepted(), ended(id=8, verb="evaluate", result=result), json_of({"measures": {}})]
+    assert ask(service.url, "evaluate", "flowers", "walls") == {"measures": {}}
+    assert [path for path, _, _ in service.requests][2] == "/v1/recognizers/flowers@2/report?dataset=walls%402"
+
+
+def test_images_can_be_sent_without_teaching_anything(service: Service, ask: Asker, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/1.png").write_bytes(b"png")
+    service.responses = [accepted(), ended(id=7, result={"dataset": "flowers", "version": 3})]
+    assert ask(service.url, "upload", tmp_path, name="flowers") == "flowers@3"

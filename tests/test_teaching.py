@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,15 @@ from mingmu.core.answers import Labels
 from mingmu.core.errors import BadRequest, Conflict, NoCoverage, NotFound
 from mingmu.core.pixels import encode_png
 from mingmu.core.teaching import TeachOptions
-from mingmu.data.dataset import Dataset
+from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import words
+from mingmu.jobs import errands
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from mingmu.settings import Settings
 from mingmu.teach.teach import Options
+from mingmu.verbs.lessons import merged
+from mingmu.verbs.parting import parted
 from tests import tiny
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -36,6 +44,10 @@ def draw(folder: Path, count: int, *, seed: int = 0, colours: dict[str, tuple[in
             pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
             (folder / name / f"{number}.png").write_bytes(encode_png(pixels))
     return folder
+
+
+def example(name: str, label: str) -> Example:
+    return Example(hashlib.sha256(name.encode()).hexdigest(), (label,), name)
 
 
 @pytest.fixture
@@ -106,6 +118,117 @@ def test_photos_added_to_many_are_measured_too_and_no_tested_photo_becomes_a_les
     assert len(after) == 360
 
 
+def test_photos_added_one_by_one_are_measured_too(store: Store, tmp_path: Path) -> None:
+    groups = np.arange(400)
+    dataset = Dataset.of(example(f"{number}", "ab"[number % 2]) for number in range(340))
+    dataset, _ = parted(dataset, groups[: len(dataset)], 0)
+    for number in range(60):
+        dataset = Dataset.of([*dataset, example(f"pear {number}", "pear")])
+        dataset, findings = parted(dataset, groups[: len(dataset)], 0)
+        assert not findings
+    tested = [each for each in dataset if each.labels == ("pear",) and each.split == "test"]
+    assert 6 <= len(tested) <= 18
+
+
+def test_photos_added_at_once_are_measured_as_many_as_others(store: Store) -> None:
+    before = [replace(example(f"{number}", "ab"[number % 2]), split="train" if number % 20 else "test") for number in range(400)]
+    dataset = Dataset.of([*before, *(example(f"pear {number}", "pear") for number in range(30))])
+    found, _ = parted(dataset, np.arange(len(dataset)), 0)
+    added = [each for each in found if each.split == "test" and each.name not in {one.name for one in before}]
+    assert 5 <= len(added) <= 6
+    assert [each for each in found if each.name in {one.name for one in before}] == sorted(before, key=lambda each: each.name)
+
+
+def test_photos_that_come_again_elsewhere_are_relabelled(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    (photos / "red").rename(photos / "crimson")
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", add=True, options=QUICK)
+    counts = Dataset.from_lines(store.datasets.examples(taught.dataset)).counts()
+    assert counts == {"crimson": 12, "green": 12, "blue": 12}
+    assert taught.report.measures.accuracy.value > 0.9
+
+
+def test_photos_that_come_again_without_a_label_keep_theirs() -> None:
+    before = Dataset.of([replace(example("one", "a"), split="test")])
+    assert merged(before, Dataset.of([replace(before.examples[0], labels=(), name="elsewhere", split=None)])) == before
+
+
+def test_a_clash_of_labels_among_what_is_put_together_is_found(store: Store, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "test/blue").mkdir(parents=True)
+    (tmp_path / "test/blue/0.png").write_bytes((photos / "red/0.png").read_bytes())
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", test=tmp_path / "test", options=QUICK)
+    assert "label-clash" in {finding.kind for finding in taught.findings}
+
+
+ADD = """
+import sys
+import time
+from pathlib import Path
+from mingmu import verbs
+from mingmu.registry.store import Store
+from mingmu.teach.teach import Options
+data, photos, go = map(Path, sys.argv[1:])
+store = Store(data)
+
+def meet(step, share):
+    if step == "sealing":  # both have learned by then, and neither has kept anything
+        (go / photos.name).touch()
+        while len([*go.iterdir()]) < 2:
+            time.sleep(0.01)
+
+verbs.teach(store, photos, name="colours", backbone="tiny", add=True, options=Options(effort="quick"), progress=meet)
+"""
+
+
+def test_of_two_additions_at_once_neither_is_lost(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    (tmp_path / "go").mkdir()
+    white = draw(tmp_path / "some", 12, seed=2, colours={"white": (230, 230, 230)})
+    black = draw(tmp_path / "more", 12, seed=3, colours={"black": (20, 20, 20)})
+    both = [subprocess.Popen([sys.executable, "-c", ADD, store.data_dir, each, tmp_path / "go"]) for each in (white, black)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert store.artifact(store.resolve("colours").digest).manifest.labels == ("black", "blue", "green", "red", "white")
+    assert len(store.datasets.versions("colours")) == 3
+
+
+def test_an_example_that_is_sent_while_others_are_added_is_learned_too(store: Store, photos: Path, tmp_path: Path) -> None:
+    verbs.teach(store, photos, name="colours", backbone="tiny", options=QUICK)
+    sent = store.blobs.put(encode_png(np.full((12, 12, 3), (250, 250, 0), np.uint8)))
+
+    def send(step: str, _share: float) -> None:
+        if step == "sealing" and len(store.datasets.versions("colours")) == 1:
+            errands.add(Settings(data_dir=store.data_dir), {"recognizer": "colours", "label": "red", "images": [sent]}, verbs.silent)
+
+    more = draw(tmp_path / "more", 12, seed=3, colours={"black": (20, 20, 20)})
+    taught = verbs.teach(store, more, name="colours", backbone="tiny", add=True, options=QUICK, progress=send)
+    assert sent in {each.image for each in Dataset.from_lines(store.datasets.examples(taught.dataset))}
+    assert store.artifact(taught.version.digest).manifest.made_by["photos"] == 49
+
+
+def test_a_few_more_photos_are_learned_in_the_way_that_was_chosen(store: Store, photos: Path, tmp_path: Path) -> None:
+    first = verbs.teach(store, photos, name="colours", backbone="tiny")
+    few = verbs.teach(store, draw(tmp_path / "few", 2, seed=2), name="colours", backbone="tiny", add=True)
+    many = verbs.teach(store, draw(tmp_path / "many", 5, seed=3), name="colours", backbone="tiny", add=True)
+    tried = [store.records.lineage(each.version.digest).settings["heads_tried"] for each in (first, few, many)]
+    assert [len(each) > 1 for each in tried] == [True, False, True]
+    assert store.artifact(few.version.digest).manifest.pixels == store.artifact(first.version.digest).manifest.pixels
+
+
+def test_the_test_part_is_measured_as_the_sealed_recognizer_answers(store: Store, photos: Path, tmp_path: Path) -> None:
+    test = draw(tmp_path / "test", 5, seed=1)
+    taught = verbs.teach(store, photos, name="colours", backbone="tiny", test=test, options=QUICK)
+    measured = verbs.evaluate(store, "colours", test)
+    assert measured.measures.accuracy == taught.report.measures.accuracy
+    assert measured.measures.calibration.ece == pytest.approx(taught.report.measures.calibration.ece, abs=1e-4)
+
+
+def test_what_cannot_be_taught_says_what_was_wrong_with_it(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/labels.csv").write_text("path,label\n../a.png,a\n../b.png,b\n")
+    with pytest.raises(BadRequest, match=r"at least 2; table: .*2 path-outside; the first: \.\./a\.png: line 2 of labels\.csv"):
+        verbs.teach(store, tmp_path / "in/labels.csv", name="colours", backbone="tiny")
+
+
 def test_a_name_that_means_something_else_is_not_taught(store: Store, photos: Path) -> None:
     with pytest.raises(Conflict, match="was not taught"):
         verbs.teach(store, photos, name="tiny", backbone="tiny")
@@ -150,12 +273,22 @@ def test_a_given_val_part_is_the_test_part_where_there_is_no_other(store: Store,
     assert store.artifact(taught.version.digest).manifest.made_by["photos"] == 30
 
 
-def test_labels_that_have_photos_in_the_test_part_only_are_named(store: Store, tmp_path: Path) -> None:
+def test_labels_that_have_photos_in_the_test_part_only_are_named_and_the_rest_is_taught(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "parted"
-    draw(folder / "train", 3, colours={"red": (200, 40, 40), "green": (40, 200, 40)})
+    draw(folder / "train", 6, colours={"red": (200, 40, 40), "green": (40, 200, 40)})
     draw(folder / "test", 2, seed=1)
-    with pytest.raises(BadRequest, match="all photos of blue are in the test part"):
-        verbs.teach(store, folder, name="colours", options=QUICK)
+    taught = verbs.teach(store, folder, name="colours", backbone="tiny", options=QUICK)
+    assert [finding.where for finding in taught.findings if finding.kind == "test-only"] == [("blue",)]
+    assert store.artifact(taught.version.digest).manifest.labels == ("green", "red")
+    assert (taught.report.measures.examples, taught.report.measures.left_out.unknown) == (4, (("blue", 2),))
+
+
+def test_a_test_part_of_unknown_labels_only_leaves_cross_validation_to_measure(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "parted"
+    draw(folder / "train", 6, colours={"red": (200, 40, 40), "green": (40, 200, 40)})
+    draw(folder / "test", 2, seed=1, colours={"blue": (40, 40, 200)})
+    measures = verbs.teach(store, folder, name="colours", backbone="tiny", options=QUICK).report.measures
+    assert (measures.examples, "cross-validation" in measures.source) == (12, True)
 
 
 def test_the_same_photo_under_two_labels_keeps_both_in_the_figures(store: Store, photos: Path) -> None:
@@ -252,6 +385,18 @@ def test_the_command_line_teaches_measures_and_moves_aliases(
     assert run(capsys, "remove", "colours@1", "--force", *options)[0] == 0
     code, out = run(capsys, "gc", "--min-age", "0", "--json", *options)
     assert json.loads(out)["artifacts"] == 1
+
+
+def test_the_command_line_adds_to_a_recognizer_by_its_name(
+    data_dir: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--backbone", "tiny", "--effort", "quick", "--data-dir", data_dir]
+    more = draw(tmp_path / "more", 12, seed=2, colours={"white": (230, 230, 230)})
+    assert run(capsys, "teach", photos, "--name", "colours", *options)[0] == 0
+    code, out = run(capsys, "teach", "colours", "--add", more, "--json", *options)
+    assert (code, json.loads(out)["version"]) == (0, 2)
+    for wrong in (["colours", more], ["colours", "--add", more, "--name", "colours"], [more]):
+        assert run(capsys, "teach", *wrong, *options)[0] == 2
 
 
 def test_a_table_with_several_labels_a_photo_teaches_to_say_several(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mingmu.data.copies import Copies
+from mingmu.data.closeups import Closeups
+from mingmu.data.copies import Copies, copies
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.duplicates import cliques, exact_findings, groups_of, near_findings
 from mingmu.data.phash import thumb_of
@@ -17,7 +18,7 @@ def test_a_group_is_what_is_linked_by_file_likeness_or_the_user() -> None:
     dataset = Dataset.of(
         Example(blobs.put(data), ("a",), f"{at}", group=group) for at, (data, group) in enumerate(zip(files, named, strict=True))
     )
-    groups = groups_of(dataset, np.stack([thumb_of(data) for data in files]), blobs)
+    groups = groups_of(dataset, copies(np.stack([thumb_of(data) for data in files]), Closeups(dataset, blobs)).pairs)
     assert [int(groups[at] == groups[0]) for at in range(8)] == [1, 1, 1, 1, 0, 0, 0, 0]
     assert len(np.unique(groups)) == 5
 

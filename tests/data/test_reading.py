@@ -139,6 +139,18 @@ def test_rows_that_make_no_sense_are_reported(tmp_path: Path) -> None:
     assert said(reading) == {"1.png": ("a",)}
 
 
+def test_absolute_paths_are_read_as_long_as_they_lie_below_the_table(tmp_path: Path) -> None:
+    inner = tmp_path / "in"
+    lay(inner, {"img/1.png": png(1), "img/2.png": png(2)})
+    lay(tmp_path, {"secret.png": png(3)})
+    (tmp_path / "linked").symlink_to(inner)
+    rows = f"path,label\n{inner}/img/1.png,a\n{tmp_path}/linked/img/2.png,b\n{inner}/../secret.png,a\n{tmp_path}/secret.png,a\n"
+    lay(inner, {"labels.csv": rows})
+    reading = read(inner / "labels.csv", MemoryBlobs())
+    assert said(reading) == {"img/1.png": ("a",), "img/2.png": ("b",)}
+    assert [finding.kind for finding in reading.findings] == ["path-outside"] * 2
+
+
 def test_a_table_without_the_columns_is_refused_and_named(tmp_path: Path) -> None:
     lay(tmp_path, {"x.csv": "left,right\n1,2\n"})
     with pytest.raises(BadRequest, match="it needs a path"):

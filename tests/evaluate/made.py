@@ -87,12 +87,12 @@ def report(folder: Path) -> tuple[Report, Recognizer, Memory]:
 
 def grown(
     accuracies: Sequence[float], photos: int = 500, *, each: int = 1, seed: int = 0
-) -> tuple[tuple[int, ...], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[tuple[int, ...], NDArray[np.bool_], NDArray[np.int64]]:
     """Sizes, answers and groups (of so many photos each) for `learning_curve`: a photo that few photos make right, more make right, too."""
     hardness = np.random.default_rng(seed).permutation(
         np.repeat((np.arange(photos // each) + 0.5) / (photos // each), each).reshape(-1, each)
     )
-    right = (hardness.ravel()[:, None] < np.array(accuracies)).astype(np.float32)
+    right = hardness.ravel()[:, None] < np.array(accuracies)
     return SIZES, right, np.repeat(np.arange(photos // each), each)
 
 

@@ -51,3 +51,13 @@ def test_coverage_counts_sets_that_hold_the_truth_and_tells_a_broken_promise() -
     kept, broken = coverage({0.9: everything, 0.95: one_sided}, truth)
     assert (kept.held.value, kept.size, kept.kept) == (1.0, 2.0, True)
     assert (broken.held.value, broken.size, broken.empty, broken.kept) == (0.5, 1.0, 0.0, False)
+
+
+def test_sets_that_hold_more_than_they_promise_are_called_wide_unless_they_are_one_label_each() -> None:
+    truth = np.eye(3, dtype=bool)[np.arange(900) % 3]
+    twice = truth | np.roll(truth, 1, axis=1)
+    just = truth.copy()
+    just[:90] = np.roll(truth[:90], 1, axis=1)
+    assert coverage({0.9: twice}, truth)[0].wide
+    assert not coverage({0.9: truth}, truth)[0].wide
+    assert not coverage({0.9: just}, truth)[0].wide

@@ -7,7 +7,7 @@ import pytest
 
 from mingmu.core.errors import Conflict
 from mingmu.evaluate.compare import compare
-from mingmu.evaluate.predictions import Predictions
+from mingmu.evaluate.predictions import UNKNOWN, Predictions
 from tests.evaluate.made import predictions
 
 
@@ -60,3 +60,30 @@ def test_recognizers_measured_on_other_photos_cannot_be_compared() -> None:
         compare(a, replace(a, examples=tuple(replace(example, name="x" + example.name) for example in a.examples)))
     with pytest.raises(Conflict, match="different labels"):
         compare(a, replace(a, examples=tuple(replace(example, labels=("b",)) for example in a.examples)))
+
+
+def test_labels_that_only_one_of_them_knows_are_left_out_said_and_counted_beside_that() -> None:
+    every = right_on([True] * 30)
+    half = replace(every, examples=every.examples[:10], scores=every.scores[:10], truth=every.truth[:10], unknown=(("z", 20),), left_out=20)
+    found = compare(half, every)
+    assert (found.examples, found.left_out, found.better) == (10, 20, None)
+    assert found.counted is not None
+    assert (found.counted.examples, found.counted.only_b, found.counted.better) == (30, 20, "B")
+    assert found.remarks[:2] == ["Left out: 20 photos.", "A does not know z (20 photos)."]
+    assert "counted as a mistake of the other: B is better" in found.remarks[2]
+
+
+def test_photos_of_labels_that_neither_knows_are_counted_as_left_out() -> None:
+    one = replace(right_on([True] * 10), unknown=(("z", 5),), left_out=5)
+    assert (compare(one, one).left_out, compare(one, one).counted) == (5, None)
+
+
+def test_where_all_was_compared_there_is_nothing_to_remark() -> None:
+    one = right_on([True, False] * 10)
+    assert compare(one, one).remarks == []
+
+
+def test_what_may_flatter_one_of_them_is_said() -> None:
+    one = right_on([True, False] * 10)
+    assert "Whether B learned" in " ".join(compare(one, replace(one, source=UNKNOWN)).remarks)
+    assert "Not compared on 3 photos" in " ".join(compare(replace(one, learned=3), one).remarks)

@@ -26,7 +26,7 @@ def test_intervals_hold_what_twice_the_photos_really_give() -> None:
     truth, held = power_law(0.1, 1.0, 0.5), 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        right = (rng.random((500, 1)) < np.array(truth)).astype(np.float32)
+        right = rng.random((500, 1)) < np.array(truth)
         forecast = learning_curve(SIZES, right, np.arange(500)).forecast
         held += forecast is not None and forecast.low <= 0.9 - 1000**-0.5 <= forecast.high
     assert held >= 17
@@ -69,6 +69,6 @@ def test_nothing_is_foretold_from_too_little_and_the_reason_is_said() -> None:
 
 def test_answers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(Conflict, match="do not fit"):
-        learning_curve((), np.zeros((0, 0), np.float32), np.zeros(0, np.int64))
+        learning_curve((), np.zeros((0, 0), bool), np.zeros(0, np.int64))
     with pytest.raises(Conflict, match="do not fit"):
-        learning_curve((1, 2), np.zeros((4, 3), np.float32), np.arange(4))
+        learning_curve((1, 2), np.zeros((4, 3), bool), np.arange(4))

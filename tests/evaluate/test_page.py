@@ -54,7 +54,7 @@ def test_the_page_says_the_result_in_words_and_loads_nothing(tmp_path: Path) -> 
     assert "It was right on 93.8 % of 16 photos." in document
     assert "2 photos could not be measured" in document
     assert "Labels that it does not know: pink (1 photo)." in document
-    assert "With twice the photos (800) expect about" in document
+    assert "With twice the photos (1,000) expect about" in document
     assert recognizer.digest in document
 
 
@@ -97,3 +97,9 @@ def test_several_labels_a_perfect_score_and_no_score_at_all_have_pages_too(tmp_p
     assert "Mean average precision" in check(page(with_measures(tmp_path / "a", measure(multi_label()))))
     flawless = measure(random_predictions(40, 3, sharpness=50))
     check(page(with_measures(tmp_path / "b", replace(flawless, mistakes=()))))
+
+
+def test_sets_that_are_wider_than_their_promise_takes_are_named(tmp_path: Path) -> None:
+    found = random_predictions(400)
+    everything = np.ones_like(found.truth)
+    assert "wider sets than it takes" in page(with_measures(tmp_path, measure(found, sets={0.8: everything})))

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from mingmu import verbs
+from mingmu.core.errors import NotFound
 from mingmu.data.dataset import Dataset
 from mingmu.jobs import errands
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.teach.teach import Options
+from tests.data.memory import png
+from tests.data.test_phash import changed
 from tests.test_teaching import draw
 
 
@@ -50,3 +56,42 @@ def test_a_recognizer_that_is_told_more_stays_on_its_backbone(data_dir: Path, tm
     assert before is not None
     assert after is not None
     assert (result["version"], after.backbone) == (2, before.backbone)
+
+
+def test_an_audit_keeps_what_it_finds_beside_what_reading_found(data_dir: Path, tmp_path: Path, blue_png: bytes) -> None:
+    store, settings = Store(data_dir), Settings(data_dir=data_dir)
+    folder = draw(tmp_path / "dataset", 12)
+    for name, data in {"broken": blue_png[:40], "scene": png(1, 100, 80), "smaller": changed(1)[1]}.items():
+        (folder / f"red/{name}.png").write_bytes(data)
+    upload = tmp_path / "upload/dataset"
+    upload.parent.mkdir()
+    folder.rename(upload)
+    read = errands.read(settings, {"name": "paints", "upload": str(upload)}, lambda _step, _share: None)
+    assert [finding["kind"] for finding in read["findings"]] == ["unreadable"]
+    for _ in range(2):  # the second time, too
+        result = errands.audit(settings, {"dataset": "paints@1", "backbone": "tiny"}, lambda _step, _share: None)
+    assert result["found"]["unreadable"] == 1
+    assert result["found"]["near-duplicate"] == 1
+    kept = json.loads(store.blobs.get(store.records.reports(result["digest"])[-1].blob))
+    assert [finding["kind"] for finding in kept] == [finding["kind"] for finding in result["findings"]]
+
+
+def test_an_evaluation_is_found_under_its_dataset_also_where_some_of_that_was_learned(data_dir: Path, tmp_path: Path) -> None:
+    store, settings = Store(data_dir), Settings(data_dir=data_dir)
+    taught = verbs.teach(store, draw(tmp_path / "photos", 12), name="colours", backbone="tiny", options=Options(effort="quick"))
+    both = draw(tmp_path / "both", 8, seed=1)
+    for path in sorted((tmp_path / "photos").glob("red/*"))[:2]:
+        (both / "red" / f"old-{path.name}").write_bytes(path.read_bytes())
+    verbs.read_dataset(store, both, name="walls")
+    result = errands.evaluate(settings, {"recognizer": "colours", "dataset": "walls"}, lambda _step, _share: None)
+    assert (result["digest"], result["dataset"]) == (taught.version.digest, "walls@1")
+    assert result["measured_on"]["examples"] < 26
+    kept = [report.dataset for report in store.records.reports(result["digest"])]
+    assert store.datasets.resolve("walls").digest in kept
+
+
+def test_an_archive_that_is_gone_is_said_to_be_without_saying_where_it_was(data_dir: Path, tmp_path: Path) -> None:
+    arguments = {"name": "paints", "upload": str(tmp_path / "upload-1/dataset.zip")}
+    with pytest.raises(NotFound, match="the archive is no longer here; send it again") as gone:
+        errands.read(Settings(data_dir=data_dir), arguments, lambda _step, _share: None)
+    assert str(tmp_path) not in str(gone.value)

@@ -67,3 +67,16 @@ def test_a_version_or_all_can_be_removed(store: Store) -> None:
     assert store.datasets.add("fruit", "4" * 64, lines("4" * 64)).version == 4
     store.datasets.remove("fruit")
     assert store.datasets.names() == []
+
+
+def test_what_a_recognizer_was_taught_on_is_removed_only_by_force(data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.datasets.add("fruit", ONE, lines(ONE))
+    store.records.add_lineage(store.resolve("tiny").digest, ONE, {})
+    again = store.datasets.add("greens", ONE, lines(ONE))
+    store.datasets.remove("fruit@1")  # greens is the same
+    with pytest.raises(Conflict, match="tiny@1 was taught on greens; remove that first, or force"):
+        store.datasets.remove("greens")
+    assert store.datasets.resolve("greens") == again
+    store.datasets.remove("greens", force=True)
+    assert store.datasets.names() == []

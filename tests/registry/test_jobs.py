@@ -27,6 +27,7 @@ def test_jobs_are_claimed_in_order_and_end_with_their_result(jobs: Jobs) -> None
     jobs.progress(first, "looking", 0.5)
     assert (jobs.get(first.id).step, jobs.get(first.id).share) == ("looking", 0.5)
     jobs.finish(first, {"version": 1})
+    assert jobs.get(first.id).share == 1.0
     assert jobs.get(first.id).over
     assert jobs.get(first.id).result == {"version": 1}
     assert kinds(jobs, first.id) == ["queued", "running", "progress", "done"]

@@ -25,3 +25,11 @@ def test_reports_are_kept_in_the_order_they_came(open_store: OpenStore) -> None:
     assert store.records.reports(digest) == added
     assert store.blobs.get(added[1].blob) == b'{"accuracy": 0.1}'
     assert store.records.reports("0" * 64) == []
+
+
+def test_of_pages_the_last_on_a_dataset_is_kept_and_of_figures_all(open_store: OpenStore) -> None:
+    store, one, two = open_store(), "1" * 64, "2" * 64
+    for report in (b"<html>1", b"{1}", b"<html>2", b"{2}"):
+        store.records.add_report(one, two, report)
+    store.records.add_report(one, one, b"<html>3")
+    assert [store.blobs.get(report.blob) for report in store.records.reports(one)] == [b"{1}", b"<html>2", b"{2}", b"<html>3"]

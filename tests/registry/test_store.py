@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from mingmu.core.errors import BadArtifact, BadRequest, Conflict, NotFound, Unproven
 from mingmu.core.network import Network
 from mingmu.registry import store as store_module
+from mingmu.registry.index import Index, sqlite_url
+from mingmu.registry.jobs import Jobs
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from tests import tiny
@@ -115,7 +118,7 @@ def test_an_alias_points_where_it_was_last_set_and_rolls_back_step_by_step(open_
     assert store.resolve("tiny").version == 3
     assert store.aliases("tiny") == {"prod": store.resolve("tiny@2")}
     assert [store.rollback("tiny", "prod").version for _ in range(2)] == [3, 1]
-    with pytest.raises(Conflict, match="anywhere else"):
+    with pytest.raises(Conflict, match="no other version"):
         store.rollback("tiny", "prod")
     assert store.resolve("tiny@prod").version == 1
 
@@ -220,6 +223,34 @@ def test_work_that_a_dead_process_left_aside_is_swept_away_after_a_day(data_dir:
     Store(data_dir)
     assert not old.exists()
     assert fresh.exists()
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "done"])
+def test_what_a_job_is_still_to_work_in_is_not_swept_away(data_dir: Path, state: str) -> None:
+    folder = data_dir / "aside/upload-1"
+    folder.mkdir()
+    os.utime(folder, (0, time.time() - store_module.ABANDONED_AFTER - 60))
+    jobs = Jobs(Index(sqlite_url(data_dir / "index.db"), nullcontext()))
+    jobs.submit("read", "fruit", {"name": "fruit", "upload": str(folder / "dataset.zip")})
+    if state != "queued" and (job := jobs.claim("somebody")) and state == "done":
+        jobs.finish(job, {})
+    Store(data_dir)
+    assert folder.exists() == (state != "done")
+
+
+def test_what_a_rollback_would_bring_back_is_removed_only_by_force(open_store: OpenStore) -> None:
+    store = open_store()
+    for number in (2, 3):
+        store.publish("tiny", another(store, number).digest)
+    for version in (2, 1, 3):
+        store.set_alias("tiny", "prod", version)
+    store.remove("tiny@2")  # two steps back
+    with pytest.raises(Conflict, match="a rollback of tiny@prod leads to version 1"):
+        store.remove("tiny@1")
+    store.remove("tiny@1", force=True)
+    with pytest.raises(Conflict, match="no other version that is still here"):
+        store.rollback("tiny", "prod")
+    assert store.resolve("tiny@prod").version == 3
 
 
 def test_processes_that_publish_at_once_lose_no_version(open_store: OpenStore, data_dir: Path, database_url: str | None) -> None:

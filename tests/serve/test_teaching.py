@@ -185,6 +185,29 @@ async def test_a_backbone_that_ships_may_be_built_at_its_first_use(client: httpx
     assert (await client.post(f"{TINY}/teach", json={"dataset": "colours", "backbone": "general"})).status_code == 202
 
 
+async def test_an_audit_and_an_evaluation_are_jobs_about_the_versions_that_are_there_now(client: httpx.AsyncClient, store: Store) -> None:
+    audit = await client.post("/v1/datasets/colours/audit?backbone=tiny")
+    evaluation = await client.post(f"{TINY}/evaluate", json={"dataset": "colours"})
+    assert (audit.status_code, audit.json()["dataset"]) == (202, "colours")
+    assert (evaluation.status_code, evaluation.json()["recognizer"]) == (202, "tiny")
+    asked = {job.verb: (job.subject, job.arguments) for job in store.jobs.newest()}
+    assert asked == {
+        "audit": ("colours", {"dataset": "colours@1", "backbone": "tiny"}),
+        "evaluate": ("tiny", {"recognizer": "tiny@1", "dataset": "colours@1"}),
+    }
+    assert problem(await client.post("/v1/datasets/none/audit")) == (404, "not-found")
+    assert problem(await client.post(f"{TINY}/evaluate", json={"dataset": "none"})) == (404, "not-found")
+    assert problem(await client.post(f"{TINY}/evaluate", json={})) == (400, "bad-request")
+
+
+async def test_a_dataset_is_removed_and_what_taught_a_recognizer_only_by_force(client: httpx.AsyncClient, store: Store) -> None:
+    refused = await client.delete("/v1/datasets/colours")
+    assert problem(refused) == (409, "conflict")
+    assert "tiny@1 was taught on colours" in refused.json()["detail"]
+    assert (await client.delete("/v1/datasets/colours?force=true")).json() == {"removed": "colours"}
+    assert store.datasets.names() == []
+
+
 async def test_examples_are_kept_and_added_by_a_job(client: httpx.AsyncClient, store: Store, red_png: bytes, blue_png: bytes) -> None:
     one = await client.post(f"{TINY}/examples?label=pear&teach=true", content=blue_png)
     job = store.jobs.get(one.json()["job"]["id"])

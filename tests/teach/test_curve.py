@@ -16,7 +16,7 @@ def drawn(noise: float) -> tuple[Lesson, np.ndarray[tuple[int], np.dtype[np.int6
 def test_more_photos_are_right_more_often_and_every_photo_is_asked_at_every_size() -> None:
     lesson, fold = drawn(0.6)
     found = growth(lesson, np.ones(120, bool), fold, [str(i) for i in range(120)], Kind(0.6), 0)
-    assert found.sizes == (12, 24, 48, 96)
+    assert found.sizes == (11, 23, 47, 96)
     assert found.right.shape == (120, 4)
     assert found.right[:, 3].all()
     first, second, third = found.right[:, :3].mean(axis=0)
@@ -42,3 +42,11 @@ def test_the_same_seed_gives_the_same_curve() -> None:
     one, same, other = (growth(lesson, np.ones(120, bool), fold, [str(i) for i in range(120)], Kind(0.6), seed) for seed in (0, 0, 5))
     np.testing.assert_array_equal(one.right, same.right)
     assert not np.array_equal(one.right, other.right)
+
+
+def test_parts_with_next_to_no_photo_of_a_label_are_left_out() -> None:
+    lesson, fold = drawn(0.3)
+    few = Lesson(lesson.features[:20], lesson.classes[:20], 3)
+    found = growth(few, np.ones(20, bool), fold[:20], [str(i) for i in range(20)], Kind(0.6), 0)
+    assert found.sizes == (4, 8, 16)
+    assert found.right.shape == (20, 3)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mingmu.cli import batching, teaching, tuning, upkeep
+from mingmu.cli import batching, teaching, training, tuning, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.labels import on_one_line
@@ -313,12 +313,15 @@ _MORE: dict[Callable[..., None], str] = {
     teaching.evaluate: "Example: `mingmu evaluate flowers more-flowers/ --html report.html`",
     teaching.compare: "Example: `mingmu compare flowers@1 flowers@2 more-flowers/`",
     teaching.audit: "Example: `mingmu audit flowers/ --html audit.html`",
+    training.train: "Example: `mingmu train flowers/ --name flowers --time 10m`",
     tuning.tune: "Example: `mingmu tune general --data photos/`",
     tuning.compress: "Example: `mingmu compress flowers --data more-flowers/`",
     upkeep.versions: "Example: `mingmu versions flowers`",
     upkeep.publish: "Example: `mingmu publish flowers@prod 2`",
     upkeep.rollback: "Example: `mingmu rollback flowers@prod`",
     upkeep.remove: "Example: `mingmu remove flowers@1`",
+    upkeep.datasets: "Example: `mingmu datasets flowers`",
+    upkeep.export_dataset: "Example: `mingmu export-dataset flowers flowers-photos/ --as csv`",
     upkeep.gc: "Example: `mingmu gc`",
 }
 for _command, _example in _MORE.items():

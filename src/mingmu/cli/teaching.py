@@ -23,7 +23,10 @@ Html = Annotated[Path | None, typer.Option("--html", help="Also write a page to 
 
 def teach(
     data: Data,
-    name: Annotated[str, typer.Option(help="What to call the recognizer.")],
+    more: Annotated[
+        Path | None, typer.Argument(metavar="MORE", help="With --add, and a name in the place of DATA: the photos.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the recognizer.", show_default=False)] = None,
     backbone: Annotated[str, asked("backbone")] = "general",
     test: Annotated[Path | None, typer.Option(help="Photos to measure with; else a part of DATA is set aside.", show_default=False)] = None,
     add: Annotated[bool, asked("add", "--add")] = False,
@@ -35,11 +38,15 @@ def teach(
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Teach a recognizer what labelled photos show. It is measured, sealed, and served at once by a service on the same data folder."""
+    """Teach a recognizer what labelled photos show. It is measured, sealed, and served at once by a service on the same data folder.
+
+    `mingmu teach NAME --add DATA` teaches it more: the photos join those that it was taught before.
+    """
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.evaluate import words
 
+    name, data = _name_and_data(data, more, name, add)
     store = open_store(data_dir)
     options = verbs.options_of(TeachOptions(backbone=backbone, effort=effort, head=head, seed=seed, add=add))
     with render.progress() as progress:
@@ -54,6 +61,15 @@ def teach(
     if taught.findings:
         lines.append(f"{len(taught.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
+
+
+def _name_and_data(first: Path, second: Path | None, name: str | None, add: bool) -> tuple[str, Path]:
+    """What `DATA --name NAME` or `NAME --add DATA` means."""
+    if second is None and name is not None:
+        return name, first
+    if second is not None and name is None and add:
+        return str(first), second
+    raise typer.BadParameter("it is mingmu teach DATA --name NAME, or mingmu teach NAME --add DATA", param_hint="NAME")
 
 
 def evaluate(

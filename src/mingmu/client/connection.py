@@ -134,6 +134,41 @@ class Client:
         """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
         return self._ask(teaching.example(name, image, label, teach))
 
+    def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
+        """Send labelled images, which become the newest version of the dataset `name`; gives that version, as in `flowers@3`."""
+        with shown(progress) as tell:
+            return teaching.uploaded(self._send(source, name, tell))
+
+    def dataset(self, name: str) -> dict[str, Any]:
+        """What a dataset holds: its images and labels, and the findings of its last audit, or else of its reading."""
+        return self._ask(teaching.dataset(name))
+
+    def audit(self, dataset: str, *, backbone: str = "general", progress: Progress | None = None) -> dict[str, Any]:
+        """Let the service find what is wrong with a dataset that it has; gives what `dataset` gives, once that is done."""
+        with shown(progress) as tell:
+            return self.dataset(teaching.uploaded(self.follow(self._ask(teaching.audit(dataset, backbone)).id, tell)))
+
+    def evaluate(self, name: str, dataset: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        """Let the service measure a recognizer on a dataset that it has; gives the report, which `report` gives later, too."""
+        with shown(progress) as tell:
+            return self._ask(teaching.evaluated(self.follow(self._ask(teaching.evaluation(name, dataset)).id, tell)))
+
+    def set_alias(self, name: str, alias: str, version: int) -> Listed:
+        """Let `name@alias` mean a version."""
+        return self._ask(teaching.set_alias(name, alias, version))
+
+    def rollback(self, name: str, alias: str) -> Listed:
+        """Let `name@alias` mean what it meant before; gives that."""
+        return self._ask(teaching.rollback(name, alias))
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Forget a recognizer, `name@3` alone, or the alias `name@prod`; what is served only if forced."""
+        self._ask(teaching.remove(name, force))
+
+    def remove_dataset(self, name: str, *, force: bool = False) -> None:
+        """Forget a dataset, or `name@3` alone; what a recognizer was taught on only if forced."""
+        self._ask(teaching.remove_dataset(name, force))
+
     def report(self, name: str, dataset: str | None = None) -> dict[str, Any]:
         """What was measured of a recognizer when it was taught; or later, on another dataset, by its digest or name."""
         return self._ask(teaching.report(name, dataset))
@@ -283,6 +318,34 @@ class AsyncClient:
 
     async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))
+
+    async def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
+        with shown(progress) as tell:
+            return teaching.uploaded(await self._send(source, name, tell))
+
+    async def dataset(self, name: str) -> dict[str, Any]:
+        return await self._ask(teaching.dataset(name))
+
+    async def audit(self, dataset: str, *, backbone: str = "general", progress: Progress | None = None) -> dict[str, Any]:
+        with shown(progress) as tell:
+            return await self.dataset(teaching.uploaded(await self.follow((await self._ask(teaching.audit(dataset, backbone))).id, tell)))
+
+    async def evaluate(self, name: str, dataset: str, *, progress: Progress | None = None) -> dict[str, Any]:
+        with shown(progress) as tell:
+            job = await self.follow((await self._ask(teaching.evaluation(name, dataset))).id, tell)
+            return await self._ask(teaching.evaluated(job))
+
+    async def set_alias(self, name: str, alias: str, version: int) -> Listed:
+        return await self._ask(teaching.set_alias(name, alias, version))
+
+    async def rollback(self, name: str, alias: str) -> Listed:
+        return await self._ask(teaching.rollback(name, alias))
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        await self._ask(teaching.remove(name, force))
+
+    async def remove_dataset(self, name: str, *, force: bool = False) -> None:
+        await self._ask(teaching.remove_dataset(name, force))
 
     async def report(self, name: str, dataset: str | None = None) -> dict[str, Any]:
         return await self._ask(teaching.report(name, dataset))

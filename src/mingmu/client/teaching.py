@@ -134,10 +134,16 @@ def checked(options: Asked) -> dict[str, Any]:
     return {**options}
 
 
+def uploaded(job: Job) -> str:
+    """The very version of a dataset that a job has read or audited, as in flowers@3."""
+    result = job.result or {}
+    return f"{result['dataset']}@{result['version']}"
+
+
 def lesson(name: str, dataset: Job, test: Job | None, options: Mapping[str, Any]) -> Call[Job]:
     """Teach a recognizer the very versions of datasets that jobs have read."""
-    tested = {"test": _read(test)} if test else {}
-    return _call("POST", f"{_path(name)}/teach", accepted, json={"dataset": _read(dataset)} | tested | dict(options))
+    tested = {"test": uploaded(test)} if test else {}
+    return _call("POST", f"{_path(name)}/teach", accepted, json={"dataset": uploaded(dataset)} | tested | dict(options))
 
 
 def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
@@ -145,6 +151,22 @@ def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:
     params = {"label": label, "teach": "true" if teach else "false"}
     headers = {"Content-Type": "application/octet-stream"}
     return _call("POST", f"{_path(name)}/examples", accepted, params=params, content=encoded(image), headers=headers)
+
+
+def evaluation(name: str, dataset: str) -> Call[Job]:
+    """Measure a recognizer on a dataset that the service has."""
+    return _call("POST", f"{_path(name)}/evaluate", accepted, json={"dataset": dataset})
+
+
+def evaluated(job: Job) -> Call[dict[str, Any]]:
+    """The report that came of an evaluation."""
+    result = job.result or {}
+    return report(f"{result['recognizer']}@{result['version']}", result["dataset"])
+
+
+def audit(dataset: str, backbone: str) -> Call[Job]:
+    """Find what is wrong with a dataset that the service has."""
+    return _call("POST", f"{_dataset_path(dataset)}/audit", accepted, params={"backbone": backbone})
 
 
 def report(name: str, dataset: str | None) -> Call[dict[str, Any]]:
@@ -157,6 +179,26 @@ def jobs() -> Call[Page[Job]]:
 
 def datasets() -> Call[Page[Listed]]:
     return listing("/v1/datasets", "datasets", listed)
+
+
+def dataset(name: str) -> Call[dict[str, Any]]:
+    return _call("GET", _dataset_path(name), document_of)
+
+
+def remove_dataset(name: str, force: bool) -> Call[None]:
+    return _call("DELETE", _dataset_path(name), _said, params={"force": force})
+
+
+def remove(name: str, force: bool) -> Call[None]:
+    return _call("DELETE", _path(name), _said, params={"force": force})
+
+
+def set_alias(name: str, alias: str, version: int) -> Call[Listed]:
+    return _call("POST", f"{_path(name)}/aliases", _listed, json={"alias": alias, "version": version})
+
+
+def rollback(name: str, alias: str) -> Call[Listed]:
+    return _call("POST", f"{_path(name)}/rollback", _listed, json={"alias": alias})
 
 
 def versions(name: str) -> Call[Page[Listed]]:
@@ -183,14 +225,20 @@ def _call(method: str, url: str, read: Any, **more: Any) -> Call[Any]:
     return Call({"method": method, "url": url} | more, read)
 
 
+def _said(response: httpx.Response) -> None:
+    document_of(response)
+
+
+def _listed(response: httpx.Response) -> Listed:
+    return listed(document_of(response))
+
+
+def _dataset_path(name: str) -> str:
+    return f"/v1/datasets/{quote(name, safe='@')}"
+
+
 def _path(name: str) -> str:
     return f"/v1/recognizers/{quote(name, safe='@')}"
-
-
-def _read(job: Job) -> str:
-    """The dataset that a job has read."""
-    result = job.result or {}
-    return f"{result['dataset']}@{result['version']}"
 
 
 def _measured(row: Mapping[str, Any]) -> Measured:

@@ -13,7 +13,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.data.closeups import Closeups
 from mingmu.data.copies import Copies, copies
 from mingmu.data.dataset import Blobs, Dataset
-from mingmu.data.duplicates import connected, exact_findings, linked, near_findings
+from mingmu.data.duplicates import exact_findings, groups_of, near_findings
 from mingmu.data.finding import SEVERITIES, Finding
 from mingmu.data.label_errors import JUDGED, label_errors
 from mingmu.data.looks import Looks, deviation, look, look_findings
@@ -51,7 +51,7 @@ def examine(
     near = neighbours(features) if features is not None else None
     found = copies(looks.thumbs, Closeups(dataset, blobs), near)
     found = found.where(np.asarray(looks.readable[found.pairs].all(axis=1), bool))
-    return Examined(looks, near, found, connected(len(dataset), np.concatenate((found.pairs, linked(dataset)))))
+    return Examined(looks, near, found, groups_of(dataset, found.pairs))
 
 
 def audit(dataset: Dataset, examined: Examined, probabilities: Floats | None = None) -> list[Finding]:

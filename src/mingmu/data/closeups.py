@@ -56,9 +56,11 @@ def trimmed(one: Luma, other: Luma, how: Floats) -> tuple[Floats, Floats]:
     energy = slopes[0] ** 2 + slopes[1] ** 2
     across, across_other = _matched(_busy(energy.sum(axis=0)), how[0], how[1])
     down, down_other = _matched(_busy(energy.sum(axis=1)), how[2], how[3])
-    return _area(down, len(one)) @ one @ _area(across, one.shape[1]).T, _area(down_other, len(other)) @ other @ _area(
-        across_other, other.shape[1]
-    ).T
+    return _cut(one, down, across), _cut(other, down_other, across_other)
+
+
+def _cut(luma: Luma, down: Span, across: Span) -> Floats:
+    return np.asarray(_area(down, len(luma)) @ luma @ _area(across, luma.shape[1]).T, np.float32)
 
 
 def _busy(energy: Floats) -> Span:

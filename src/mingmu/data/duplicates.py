@@ -9,11 +9,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.data.closeups import Closeups
-from mingmu.data.copies import Copies, copies, evidence
-from mingmu.data.dataset import Blobs, Dataset, Example
+from mingmu.data.copies import Copies, evidence
+from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
-from mingmu.data.phash import Pairs, Thumbs
+from mingmu.data.phash import Pairs
 
 
 def exact_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -70,13 +69,12 @@ def _finding(kind: str, examples: list[Example], what: str, confidence: float | 
     return Finding.of(kind, *names, detail=f"{what}, {len(names)} times; {how}", confidence=confidence)
 
 
-def groups_of(dataset: Dataset, thumbs: Thumbs, blobs: Blobs) -> NDArray[np.int64]:
+def groups_of(dataset: Dataset, found: Pairs) -> NDArray[np.int64]:
     """A group number for each example; those of one group must not be parted by a split.
 
-    One group are: the same file, copies that perceptual hashes find, also mirrored and turned, and what the user says is
-    one group; and whatever is linked through them.
+    One group are: the same file, copies that were found, and what the user says is one group; and whatever is linked through them.
     """
-    return connected(len(dataset), np.concatenate((copies(thumbs, Closeups(dataset, blobs)).pairs, linked(dataset))))
+    return connected(len(dataset), np.concatenate((found, linked(dataset))))
 
 
 def linked(dataset: Dataset) -> Pairs:

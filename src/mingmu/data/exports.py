@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import orjson
 
@@ -21,20 +22,24 @@ from mingmu.data.readers.tree import is_hidden
 TABLE = "labels.csv"
 _MEANINGFUL = re.compile(r"[|;]|^\[")  # to the reader of a table
 _LOOK = PixelSpec(size=(8, 8), fit="squash", filter="nearest")
+Layout = Literal["folder", "csv", "coco"]
 Place = Callable[[Example], PurePosixPath]
 
 
-def export(dataset: Dataset, blobs: Blobs, target: Path) -> None:
-    """Write a dataset in the simplest way that `read` reads back whole: a folder for each class, else CSV; COCO if there are boxes.
+def export(dataset: Dataset, blobs: Blobs, target: Path, layout: Layout | None = None) -> None:
+    """Write a dataset as a layout, or else in the simplest one that `read` reads back whole.
 
-    Raises Conflict if `target` is not empty. It is there as a whole or not at all, as with every export.
+    That is a folder for each class where this keeps everything, else CSV, and COCO if there are boxes. Raises Conflict if `target`
+    is not empty, or if a folder for each class would lose labels. It is there as a whole or not at all.
     """
+    write = {"folder": to_folder, "csv": to_csv, "coco": to_coco}[layout or _simplest(dataset)]
+    write(dataset, blobs, target)
+
+
+def _simplest(dataset: Dataset) -> Layout:
     if any(example.regions for example in dataset):
-        to_coco(dataset, blobs, target)
-    elif lost_in_folders(dataset) or any(example.group for example in dataset):
-        to_csv(dataset, blobs, target)
-    else:
-        to_folder(dataset, blobs, target)
+        return "coco"
+    return "csv" if lost_in_folders(dataset) or any(example.group for example in dataset) else "folder"
 
 
 def check_empty(target: Path) -> None:

@@ -51,8 +51,8 @@ class LearningCurve:
         return 1 - self.floor - self.scale * float(examples**-self.rate)
 
 
-def learning_curve(sizes: Sequence[int], right: NDArray[np.float32], groups: Groups, *, seed: int = 0) -> LearningCurve:
-    """Fit how often N photos were said right, [N, S], by heads that learned from S growing numbers of the others. Raises Conflict.
+def learning_curve(sizes: Sequence[int], right: NDArray[np.bool_], groups: Groups, *, seed: int = 0) -> LearningCurve:
+    """Fit whether N photos were said right, bool [N, S], by heads that learned from S growing numbers of the others. Raises Conflict.
 
     Sizes weigh by their examples, as accuracies from few examples scatter more (Figueroa et al. weigh likewise). The
     interval comes from drawing the photos, whole groups of them, again and again: all sizes are judged on the same ones.
@@ -70,15 +70,15 @@ def learning_curve(sizes: Sequence[int], right: NDArray[np.float32], groups: Gro
     return LearningCurve(points, law.floor, law.scale, law.rate, 2 * len(right), forecast, refusal)
 
 
-def _errors(right: NDArray[np.float32], weights: Weights) -> Floats:
+def _errors(right: NDArray[np.bool_], weights: Weights) -> Floats:
     return np.asarray(1 - weights @ right / weights.sum(), np.float64)
 
 
-def _forecast(sizes: Floats, right: NDArray[np.float32], groups: Groups, seed: int) -> Estimate:
+def _forecast(sizes: Floats, right: NDArray[np.bool_], groups: Groups, seed: int) -> Estimate:
     """The accuracy that twice as many photos would give."""
     twice = np.array([2.0 * len(right)])
     if right[:, -1].all():  # drawing among photos that were all right shows no spread
-        return proportion(len(right), len(right), effective=effective_share(right[:, -1] > 0, groups))
+        return proportion(len(right), len(right), effective=effective_share(right[:, -1], groups))
 
     def ahead(weights: Weights) -> float:
         return 1 - float(_fit(sizes, _errors(right, weights)).error(twice)[0])

@@ -107,6 +107,11 @@ def trust(measures: Measures) -> str:
     """Whether its confidence can be believed; photos that belong together count once in how many there are."""
     if measures.source == TAUGHT:
         return "Whether its confidence can be believed cannot be told from photos that it was taught."
+    said = _trust(measures)
+    return f"Unless these photos taught it: {said[0].lower()}{said[1:]}" if measures.source == UNKNOWN else said
+
+
+def _trust(measures: Measures) -> str:
     found = measures.calibration
     apart = f"confidence and accuracy lie {percent(found.ece)} apart on average"
     if found.ece <= max(BELIEVABLE, found.by_chance) and measures.groups < VOUCHING:

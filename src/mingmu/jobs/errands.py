@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mingmu.core.errors import NotFound
 from mingmu.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ ERRANDS: Mapping[str, str] = {
     "teach": "mingmu.jobs.errands:teach",
     "add": "mingmu.jobs.errands:add",
     "batch": "mingmu.jobs.errands:batch",
+    "audit": "mingmu.jobs.errands:audit",
+    "evaluate": "mingmu.jobs.errands:evaluate",
 }
 MOST_FINDINGS = 1000  # in a result; all are counted
 
@@ -40,6 +44,8 @@ def read(settings: Settings, arguments: Arguments, progress: Progress) -> Result
 
     store, name, upload = Store.of(settings), arguments["name"], Path(arguments["upload"])
     try:
+        if not upload.exists():
+            raise NotFound("the archive is no longer here; send it again")
         reading = verbs.read_dataset(store, upload, name=name, progress=progress)
         findings = _findings(reading.findings)
         version = next(each for each in reversed(store.datasets.versions(name)) if each.digest == reading.dataset.digest)
@@ -48,6 +54,38 @@ def read(settings: Settings, arguments: Arguments, progress: Progress) -> Result
         shutil.rmtree(upload.parent, ignore_errors=True)
     about = {"dataset": name, "version": version.version, "digest": version.digest, "summary": reading.summary}
     return about | {"images": reading.images, "kept": len(reading.dataset), "labels": dict(reading.dataset.counts()), "findings": findings}
+
+
+def audit(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
+    """Find what is wrong with the dataset `dataset`, with the eyes of `backbone`; its findings are kept, with those of its reading."""
+    from mingmu import verbs
+    from mingmu.registry.store import Store
+
+    store = Store.of(settings)
+    version = store.datasets.resolve(arguments["dataset"])
+    audited = verbs.audit(store, version, backbone=arguments["backbone"], progress=progress)
+    findings = _findings(audited.findings)
+    store.records.add_report(version.digest, version.digest, json.dumps(findings).encode())
+    about = {"dataset": version.name, "version": version.version, "digest": version.digest, "images": len(audited.dataset)}
+    return about | {"found": dict(Counter(finding.kind for finding in audited.findings)), "findings": findings}
+
+
+def evaluate(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
+    """Measure the recognizer `recognizer` on what it did not learn from of the dataset `dataset`; the report is kept."""
+    from mingmu import verbs
+    from mingmu.registry.store import Store
+
+    store = Store.of(settings)
+    version, dataset = store.resolve(arguments["recognizer"]), store.datasets.resolve(arguments["dataset"])
+    measures = verbs.evaluate(store, f"{version.name}@{version.version}", dataset, progress).measures
+    return {
+        "recognizer": version.name,
+        "version": version.version,
+        "digest": version.digest,
+        "dataset": f"{dataset.name}@{dataset.version}",
+        "accuracy": asdict(measures.accuracy),
+        "measured_on": {"source": measures.source, "examples": measures.examples},
+    }
 
 
 def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Result:

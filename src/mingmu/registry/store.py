@@ -311,7 +311,9 @@ def _remove(connection: Connection, name: str, number: int | None, force: bool) 
     if held and not force:
         raise Conflict(f"{', '.join(f'{name}@{alias}' for alias in held)} would point nowhere; move it first, or force the removal")
     if back := [alias for alias in _known_aliases(connection, name) if number and _before(connection, name, alias) == number and not force]:
-        raise Conflict(f"a rollback of {', '.join(f'{name}@{alias}' for alias in back)} leads to version {number}; force the removal, or keep it")
+        raise Conflict(
+            f"a rollback of {', '.join(f'{name}@{alias}' for alias in back)} leads to version {number}; force the removal, or keep it"
+        )
     newest = connection.execute(_newest(name)).first()
     if newest and newest.version == number and not force:
         raise Conflict(f"{name}@{number} is what {name} alone means, and is served; remove {name} as a whole, or force the removal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from typing import Any
@@ -14,7 +15,7 @@ from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.naming import check_name
 from mingmu.registry.store import Store
 from mingmu.serve import uploads
-from mingmu.serve.queries import Page, query
+from mingmu.serve.queries import Page, flag, query
 from mingmu.serve.replies import accepted, json_answer, service_of, store_of, submit
 
 
@@ -61,16 +62,34 @@ def dataset_versions(request: Request) -> Response:
     return json_answer(page.show("versions", found, _about, lambda version: version.version))
 
 
+async def audit(request: Request) -> Response:
+    """Find what is wrong with a dataset: wrong labels, copies, leaks, outliers. A job does it; the dataset then has the findings."""
+    backbone = query(request, "backbone").get("backbone", "general")
+    version = await asyncio.to_thread(store_of(request).datasets.resolve, request.path_params["name"])
+    asked = {"dataset": f"{version.name}@{version.version}", "backbone": backbone}
+    job = await submit(service_of(request), "audit", version.name, asked)
+    return accepted(job, dataset=version.name)
+
+
+def remove_dataset(request: Request) -> Response:
+    """Forget a dataset, or one version of it; what a recognizer was taught on is refused unless forced."""
+    reference = request.path_params["name"]
+    store_of(request).datasets.remove(reference, force=flag(query(request, "force"), "force"))
+    return json_answer({"removed": reference})
+
+
 ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/datasets", create_dataset),
     ("GET", "/v1/datasets", datasets),
     ("GET", "/v1/datasets/{name}", dataset),
+    ("DELETE", "/v1/datasets/{name}", remove_dataset),
+    ("POST", "/v1/datasets/{name}/audit", audit),
     ("GET", "/v1/datasets/{name}/versions", dataset_versions),
 ]
 
 
 def _findings(store: Store, version: DatasetVersion) -> list[Any]:
-    """What was found when its photos came in; where that was under an earlier version, what was found then."""
+    """What was found at its last audit, or when its photos came in; where that was under an earlier version, what was found then."""
     for each in store.datasets.ancestry(version):
         if found := store.records.reports(each.digest):
             findings: list[Any] = orjson.loads(store.blobs.get(found[-1].blob))

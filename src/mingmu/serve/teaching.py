@@ -41,6 +41,14 @@ class TeachJson(TeachOptions):
     test: str | None = Field(None, description="A dataset to measure with; else a part of `dataset` is set aside.")
 
 
+class EvaluateJson(BaseModel):
+    """What to measure a recognizer on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dataset: str = Field(description="A dataset that the service has; `name@3` is its version 3.")
+
+
 class AliasJson(BaseModel):
     """Where an alias shall point."""
 
@@ -78,6 +86,19 @@ def _check_lesson(store: Store, name: str, form: TeachJson) -> None:
         taught_on(store, name)
     if not (SHIPPED.get(form.backbone) and form.backbone not in store.names()):
         check_backbone(store, form.backbone)
+
+
+async def evaluate(request: Request) -> Response:
+    """Measure a recognizer on a dataset; a job does it, and the report is then found under that dataset."""
+    service, store = service_of(request), store_of(request)
+    query(request)
+    async with service.call(request) as call:
+        form = form_in(request, call, EvaluateJson)
+        version = await asyncio.to_thread(store.resolve, request.path_params["name"])
+        dataset = await asyncio.to_thread(store.datasets.resolve, form.dataset)
+        asked = {"recognizer": f"{version.name}@{version.version}", "dataset": f"{dataset.name}@{dataset.version}"}
+        job = await submit(service, "evaluate", version.name, asked)
+    return accepted(job, recognizer=version.name)
 
 
 async def add_examples(request: Request) -> Response:
@@ -159,6 +180,7 @@ def remove(request: Request) -> Response:
 ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/recognizers/{name}/teach", teach),
     ("POST", "/v1/recognizers/{name}/examples", add_examples),
+    ("POST", "/v1/recognizers/{name}/evaluate", evaluate),
     ("GET", "/v1/recognizers/{name}/report", report),
     ("GET", "/v1/recognizers/{name}/reports", reports),
     ("GET", "/v1/recognizers/{name}/versions", versions),

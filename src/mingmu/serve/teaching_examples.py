@@ -221,3 +221,40 @@ REPORT: Json = {
     "schema": "mingmu-report/1",
 }  # of its measures, the first
 REMOVED: Json = {"removed": "digits@prod"}
+REMOVED_DATASET: Json = {"removed": "more-digits@1"}
+AUDITING: Json = {
+    "dataset": "more-digits",
+    "job": {
+        "id": 4,
+        "verb": "audit",
+        "subject": "more-digits",
+        "state": "queued",
+        "cancelling": False,
+        "attempts": 0,
+        "step": "",
+        "share": 0.0,
+        "result": None,
+        "error": None,
+        "created": "2026-11-23T09:35:51+00:00",
+        "started": None,
+        "finished": None,
+    },
+}
+EVALUATING: Json = {
+    "recognizer": "digits",
+    "job": {
+        "id": 5,
+        "verb": "evaluate",
+        "subject": "digits",
+        "state": "queued",
+        "cancelling": False,
+        "attempts": 0,
+        "step": "",
+        "share": 0.0,
+        "result": None,
+        "error": None,
+        "created": "2026-11-23T09:35:54+00:00",
+        "started": None,
+        "finished": None,
+    },
+}

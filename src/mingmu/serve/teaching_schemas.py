@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mingmu.serve import teaching_examples as examples
 from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, Described, Listing, Strict, model
-from mingmu.serve.teaching import MAX_LABEL, AliasJson, RollbackJson, TeachJson
+from mingmu.serve.teaching import MAX_LABEL, AliasJson, EvaluateJson, RollbackJson, TeachJson
 from mingmu.serve.uploads import MEDIA_TYPES
 
 
@@ -103,7 +103,7 @@ class RemovedSchema(Strict):
 
 MODELS: tuple[type[Any], ...] = (
     JobSchema, JobsSchema, DatasetJobSchema, RecognizerJobSchema, DatasetsSchema, DatasetSchema, DatasetVersionsSchema,
-    VersionsSchema, ReportsSchema, RemovedSchema, TeachJson, AliasJson, RollbackJson,
+    VersionsSchema, ReportsSchema, RemovedSchema, TeachJson, EvaluateJson, AliasJson, RollbackJson,
 )  # fmt: skip
 JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}, "example": 1}
 LAST_EVENT = {
@@ -121,6 +121,14 @@ AGAIN = {
 FORCE = {
     "name": "force", "in": "query", "schema": {"type": "boolean", "default": False},
     "description": "Remove a version even if it is served: as the newest, or by an alias, which goes too.",
+}  # fmt: skip
+LOOKED_AT_BY = {
+    "name": "backbone", "in": "query", "schema": {"type": "string", "default": "general"},
+    "description": "The recognizer whose network looks at the images.",
+}  # fmt: skip
+FORCE_DATASET = {
+    "name": "force", "in": "query", "schema": {"type": "boolean", "default": False},
+    "description": "Remove it even if a recognizer was taught on it; to that one, no photo can then be added.",
 }  # fmt: skip
 DATASET = {
     "name": "name", "in": "query", "required": True, "schema": {"type": "string"},
@@ -143,11 +151,20 @@ def _form(name: str, example: object) -> dict[str, Any]:
     return {"required": True, "content": model(name, example)}
 
 
-ACCEPTED = frozenset((("POST", "/v1/datasets"), ("POST", "/v1/recognizers/{name}/teach"), ("POST", "/v1/recognizers/{name}/examples")))
+ACCEPTED = frozenset((
+    ("POST", "/v1/datasets"), ("POST", "/v1/datasets/{name}/audit"), ("POST", "/v1/recognizers/{name}/teach"),
+    ("POST", "/v1/recognizers/{name}/examples"), ("POST", "/v1/recognizers/{name}/evaluate"),
+))  # fmt: skip
 ROUTES: Described = {
     ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema", examples.READING), IN_CALLS),
     ("GET", "/v1/datasets"): ("datasets", PAGED, None, model("DatasetsSchema", examples.DATASETS), (400, 500, 503)),
     ("GET", "/v1/datasets/{name}"): ("datasets", [NAME], None, model("DatasetSchema", examples.DATASET), FOUND),
+    ("DELETE", "/v1/datasets/{name}"): (
+        "datasets", [NAME, FORCE_DATASET], None, model("RemovedSchema", examples.REMOVED_DATASET), (*FOUND, 409),
+    ),
+    ("POST", "/v1/datasets/{name}/audit"): (
+        "datasets", [NAME, LOOKED_AT_BY], None, model("DatasetJobSchema", examples.AUDITING), (*FOUND, 429),
+    ),
     ("GET", "/v1/datasets/{name}/versions"): (
         "datasets", [NAME, *PAGED], None, model("DatasetVersionsSchema", examples.DATASET_VERSIONS), FOUND,
     ),
@@ -157,6 +174,9 @@ ROUTES: Described = {
     ),
     ("POST", "/v1/recognizers/{name}/examples"): (
         "recognizers", [NAME, LABEL, AGAIN], IMAGES, model("RecognizerJobSchema", examples.ADDING), (*IN_CALLS, 403),
+    ),
+    ("POST", "/v1/recognizers/{name}/evaluate"): (
+        "recognizers", [NAME], _form("EvaluateJson", {"dataset": "flowers"}), model("RecognizerJobSchema", examples.EVALUATING), IN_CALLS,
     ),
     ("GET", "/v1/recognizers/{name}/report"): ("recognizers", [NAME, MEASURED], None, REPORT, FOUND),
     ("GET", "/v1/recognizers/{name}/reports"): ("recognizers", [NAME, *PAGED], None, model("ReportsSchema", examples.REPORTS), FOUND),

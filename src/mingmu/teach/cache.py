@@ -90,6 +90,21 @@ class FeatureCache:
             connection.execute("delete from copies where images = ?", (_set_of(instead_of),))
             connection.execute("insert or replace into copies values (?, ?)", (_set_of(images), json.dumps(pairs)))
 
+    def keep(self, images: Collection[str]) -> int:
+        """Forget what is known of all other images; gives of how many."""
+        with closing(self._connect()) as connection, connection:
+            gone = {image for (image,) in connection.execute("select distinct image from features")}.difference(images)
+            connection.execute("create temp table gone (image text primary key)")
+            connection.executemany("insert into gone values (?)", ((image,) for image in gone))
+            connection.execute("delete from features where image in (select image from gone)")
+            known = connection.execute("select images, pairs from copies").fetchall()
+            stale = [(of,) for of, pairs in known if not gone.isdisjoint(image for pair in json.loads(pairs) for image in pair)]
+            connection.executemany("delete from copies where images = ?", stale)
+        if gone:
+            with closing(self._connect()) as connection:
+                connection.execute("vacuum")  # gives the space back
+        return len(gone)
+
     def _create(self) -> None:
         with closing(self._connect()) as connection, connection:
             connection.execute("pragma journal_mode = wal")

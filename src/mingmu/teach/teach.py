@@ -63,7 +63,7 @@ class Taught:
     images: tuple[str, ...]  # SHA-256 of the photos it learned from
     classes: Truth  # of these photos: index into labels, or which of them
     held_out: Floats | None  # their out-of-fold probabilities [N, C]; None if nothing could be held out
-    growth: Growth | None  # what fewer photos would have given; None if nothing could be held out
+    growth: Growth | None  # what fewer photos would have given; None if nothing could be held out, or the head was given
     refused: Mapping[str, MingmuError]  # photos that could not be read
     record: dict[str, JsonValue]  # what was tried, for the manifest
 
@@ -204,10 +204,14 @@ def _taught(
         images=tuple(example.image for example in examples),
         classes=classes,
         held_out=held_out,
-        growth=growth(lesson, choice.trial.correct, fold, _groups(examples), kind, options.seed) if choice and fold is not None else None,
+        growth=None if choice is None or fold is None or options.head else _growth(lesson, choice, fold, examples, options),
         refused=refused,
         record=_record(options, kind, view, view_trials, choice),
     )
+
+
+def _growth(lesson: Lesson, choice: HeadChoice, fold: Ints, examples: Sequence[Example], options: Options) -> Growth:
+    return growth(lesson, choice.trial.correct, fold, _groups(examples), choice.kind, options.seed)
 
 
 def _temperature(lesson: Lesson, choice: HeadChoice, fold: Ints, half: Ints | None) -> float:

@@ -31,6 +31,7 @@ from mingmu.verbs.recognizing import (
     verify,
 )
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
+from mingmu.verbs.training import Trained, curve_json, page_of, train
 from mingmu.verbs.tuning import Compressed, Tuned, compress, tune, tuning_of, untune
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Pulled",
     "Stored",
     "Teaching",
+    "Trained",
     "Tuned",
     "Verified",
     "Watch",
@@ -55,6 +57,7 @@ __all__ = [
     "clean",
     "compare",
     "compress",
+    "curve_json",
     "ensure",
     "evaluate",
     "export",
@@ -64,6 +67,7 @@ __all__ = [
     "listing",
     "open_recognizer",
     "options_of",
+    "page_of",
     "pull",
     "read_dataset",
     "recognize",
@@ -73,6 +77,7 @@ __all__ = [
     "teach",
     "teach_again",
     "teach_dataset",
+    "train",
     "tune",
     "tuning_of",
     "untune",

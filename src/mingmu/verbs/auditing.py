@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
 from mingmu.data import audit as auditing
-from mingmu.data import reading
 from mingmu.data.dataset import Dataset
 from mingmu.data.exports import check_empty, export
 from mingmu.data.finding import Finding
 from mingmu.evaluate.measure import THRESHOLD
+from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.teach.features import Extractor
@@ -23,6 +23,7 @@ from mingmu.teach.teach import Options
 from mingmu.teach.teach import teach as learn
 from mingmu.verbs.parting import grouped
 from mingmu.verbs.recognizing import Progress, silent
+from mingmu.verbs.sources import found_in
 from mingmu.verbs.teaching import extractor_of, network_of
 
 
@@ -53,14 +54,15 @@ class Cleaned:
         return f"{kept}; accuracy on them {100 * self.before:.1f} % before, {100 * self.after:.1f} % after (cross-validation)"
 
 
-def audit(store: Store, source: Path, *, backbone: str = "general", progress: Progress = silent) -> Audited:
+def audit(store: Store, source: Path | DatasetVersion, *, backbone: str = "general", progress: Progress = silent) -> Audited:
     """Find what is wrong with labelled photos: duplicates, leaks, probable label errors, outliers and the like.
 
     Raises NotFound, and BadRequest where there is nothing to look at.
     """
-    found = reading.read(source, store.blobs, progress)
+    found = found_in(store, source, progress)
     if not len(found.dataset) and not any(finding.severity == "error" for finding in found.findings):
-        raise BadRequest(f"there is no picture in {source.resolve().name}; give a folder for each class, an archive of it, or a table")
+        where = source.resolve().name if isinstance(source, Path) else source.name
+        raise BadRequest(f"there is no picture in {where}; give a folder for each class, an archive of it, or a table")
     network = network_of(Library(store), backbone, progress)
     extract = extractor_of(store, network)
     images = [example.image for example in found.dataset]

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from mingmu.core.cpus import cpu_count
 from mingmu.core.cropping import usual_loss
 from mingmu.core.doubt import prediction_sets
 from mingmu.core.errors import Conflict
 from mingmu.core.recognizer import Recognizer
-from mingmu.data import duplicates, looks, reading
+from mingmu.data import reading
+from mingmu.data.closeups import Closeups
+from mingmu.data.copies import copies
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import compare as comparing
 from mingmu.evaluate.cost import cost
@@ -22,11 +26,14 @@ from mingmu.evaluate.predictions import TEST, UNKNOWN, Failure, Predictions
 from mingmu.evaluate.predictions import evaluate as predict
 from mingmu.evaluate.report import Report
 from mingmu.evaluate.thumbnails import thumbnails
+from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.registry.teachable import taught_digest
 from mingmu.teach.curve import Growth
+from mingmu.verbs.parting import cache_of, thumbs_of
 from mingmu.verbs.recognizing import Progress, ensure, silent
+from mingmu.verbs.sources import found_in
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 COST_PHOTOS = 8
@@ -34,13 +41,14 @@ LOOKED_AT = 100  # photos, whose sizes say what the view leaves out
 UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never became photos
 
 
-def evaluate(store: Store, reference: str, source: Path, progress: Progress = silent) -> Report:
-    """Measure a recognizer on labelled photos, by the road that requests take; the report is kept."""
+def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> Report:
+    """Measure a recognizer on labelled photos, by the road that requests take; the report is kept, under the photos that were given."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
-    found = reading.read(source, store.blobs, progress)
+    found = found_in(store, source, progress)
     dataset = unseen(store, found.dataset, recognizer, progress=progress)
     report = report_of(recognizer, dataset, _asked(store, recognizer, found, dataset, progress), store)
-    keep(store, report, recognizer, dataset)
+    own = found.dataset.digest == taught_digest(store, recognizer.digest)  # under which there is the report of the teaching
+    keep(store, report, recognizer, dataset if own else found.dataset)
     return report
 
 
@@ -80,10 +88,12 @@ def _not_alike(store: Store, fresh: list[Example], lessons: list[Example], progr
     """Those that are not nearly the same picture as one of the lessons."""
     if not fresh or not lessons:
         return Dataset.of(fresh)
-    both = Dataset(tuple(replace(example, group=None) for example in (*lessons, *fresh)))
-    groups = duplicates.groups_of(both, looks.look(both, store.blobs, progress).thumbs, store.blobs)
-    taught = set(groups[: len(lessons)].tolist())
-    return Dataset.of(example for example, group in zip(fresh, groups[len(lessons) :].tolist(), strict=True) if group not in taught)
+    both = Dataset((*lessons, *fresh))
+    is_fresh = np.arange(len(both)) >= len(lessons)
+    thumbs = thumbs_of([example.image for example in both], store.blobs, cache_of(store), progress)
+    pairs = copies(thumbs, Closeups(both, store.blobs), fresh=is_fresh).pairs
+    taught = set(pairs[~is_fresh[pairs].all(axis=1)].max(axis=1).tolist())
+    return Dataset.of(example for at, example in enumerate(fresh, start=len(lessons)) if at not in taught)
 
 
 def _asked(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset, progress: Progress) -> Predictions:

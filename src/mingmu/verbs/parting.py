@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import MingmuError
-from mingmu.data import splits
+from mingmu.data import duplicates, splits
 from mingmu.data.audit import label_counts
 from mingmu.data.closeups import Closeups
 from mingmu.data.copies import copies
 from mingmu.data.dataset import Blobs, Dataset
-from mingmu.data.duplicates import connected, linked
 from mingmu.data.finding import Finding
 from mingmu.data.phash import SIDE, Thumbs, thumb_of
 from mingmu.registry.store import Store
@@ -45,13 +44,13 @@ def groups_of(dataset: Dataset, store: Store, progress: Progress, before: Datase
     compared, pairs = _compared(cache, images, [example.image for example in before or ()])
     fresh = np.array([image not in compared for image in images], bool)
     if fresh.any():
-        thumbs = _thumbs_of(images, store.blobs, cache, progress)
+        thumbs = thumbs_of(images, store.blobs, cache, progress)
         found = copies(thumbs, Closeups(dataset, store.blobs), fresh=fresh).pairs
         pairs = sorted({*pairs, *((images[one], images[other]) for one, other in found)})
         cache.put_copies(images, pairs, instead_of=compared)
     place = {image: at for at, image in enumerate(images)}
     alike = np.array([(place[one], place[other]) for one, other in pairs], np.int64).reshape(-1, 2)
-    return connected(len(dataset), np.concatenate((alike, linked(dataset))))
+    return duplicates.groups_of(dataset, alike)
 
 
 def _compared(cache: FeatureCache, images: Sequence[str], before: Sequence[str]) -> tuple[set[str], list[Copy]]:
@@ -63,7 +62,7 @@ def _compared(cache: FeatureCache, images: Sequence[str], before: Sequence[str])
     return set(), []
 
 
-def _thumbs_of(images: Sequence[str], blobs: Blobs, cache: FeatureCache, progress: Progress) -> Thumbs:
+def thumbs_of(images: Sequence[str], blobs: Blobs, cache: FeatureCache, progress: Progress) -> Thumbs:
     """Thumbnails [N, 32, 32], black where an image cannot be decoded; computed, or remembered."""
     known = cache.get(THUMBNAIL, LUMA, images)
     missing = [image for image in dict.fromkeys(images) if image not in known]

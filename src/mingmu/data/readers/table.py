@@ -14,7 +14,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.core.labels import clean_label
 from mingmu.data.finding import Finding
 from mingmu.data.readers.entry import Entry, Report, is_image, split_named
-from mingmu.data.readers.tree import Tree, is_outside
+from mingmu.data.readers.tree import FolderTree, Tree, is_outside
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = {
@@ -39,7 +39,7 @@ def is_table(tree: Tree, name: str) -> bool:
 
 
 def read_table(tree: Tree, table: str, report: Report) -> list[Entry]:
-    """An entry for each row; paths are relative to the table and stay in its tree. Raises BadRequest if columns are missing."""
+    """An entry for each row; paths are relative to the table, or absolute, and stay in its tree. Raises BadRequest without its columns."""
     text = _decoded(tree.read(table, MAX_TABLE_BYTES), table)
     folder = PurePosixPath(table).parent
     named_after = split_named(PurePosixPath(table).stem)
@@ -49,10 +49,11 @@ def read_table(tree: Tree, table: str, report: Report) -> list[Entry]:
         if not path:
             report(Finding.of("bad-annotation", table, detail=f"line {number} has no path"))
             continue
-        if is_outside(path):
+        name = tree.name_of(path) if isinstance(tree, FolderTree) else None
+        if name is None and is_outside(path):
             report(Finding.of("path-outside", path, detail=f"line {number} of {table}"))
             continue
-        name = (folder / path.replace("\\", "/")).as_posix()
+        name = name or (folder / path.replace("\\", "/")).as_posix()
         if name in entries:
             report(Finding.of("listed-twice", name, detail=f"line {number} of {table} names it again"))
             continue

@@ -77,6 +77,14 @@ class FolderTree:
             raise BodyTooLarge(f"{name} has {path.stat().st_size} bytes; the limit is {limit}")
         return path.read_bytes()
 
+    def name_of(self, raw: str) -> str | None:
+        """The name that an absolute path of this machine has here; None if it is relative, or leads elsewhere."""
+        path = Path(raw)
+        if not path.is_absolute() or "\0" in raw:
+            return None
+        found = path.parent.resolve() / path.name
+        return clean_name(found.relative_to(self.root).as_posix()) or None if found.is_relative_to(self.root) else None
+
     @cached_property
     def _files(self) -> dict[str, Path]:
         return {name: path for name, path in self._walked.items() if self._allowed(path)}

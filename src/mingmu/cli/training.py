@@ -1,0 +1,67 @@
+"""Commands that train networks: train."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mingmu.cli.options import DataDir, Json, open_store
+from mingmu.cli.teaching import Data, Html
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def train(
+    data: Data,
+    name: Annotated[str, typer.Option(help="What to call the recognizer.")],
+    recipe: Annotated[str, typer.Option(help="How to train: fast, accurate, or a TOML file.")] = "fast",
+    net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
+    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
+    html: Html = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Train a network of your own on labelled photos, from published weights or from nothing (extra `train`). It is measured, sealed and
+    served as a taught recognizer is.
+    """
+    import json
+
+    from mingmu import verbs
+    from mingmu.cli import render
+    from mingmu.evaluate import words
+    from mingmu.train import recipe as recipes
+
+    seconds = None if time is None else _seconds(time)
+    chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
+    store = open_store(data_dir)
+    with render.progress() as progress:
+        trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
+    if html:
+        html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
+    measures, last = trained.report.measures, trained.curve[-1]
+    document = render.version_json(trained.version) | {
+        "report": json.loads(trained.report.to_json()),
+        "curve": verbs.curve_json(trained.curve),
+        "run": str(trained.folder),
+    }
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", words.headline(measures), words.trust(measures)]
+    lines += words.cautions(measures)
+    lines.append(
+        f"{len(trained.curve)} epochs of {chosen.net.name} at {last.images_per_second:.0f} images/s, {last.waited:.0%} of it waiting for photos."
+    )
+    render.print_result(as_json, document, "\n".join(lines))
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if found is None or float(found[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is not a time, as 90s, 10m or 2h are", param_hint="--time")
+    return float(found[1]) * UNITS[found[2]]

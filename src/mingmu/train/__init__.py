@@ -1,0 +1,1 @@
+"""Whole networks, fine-tuned or trained from nothing. The only package that imports torch (extra `train`)."""

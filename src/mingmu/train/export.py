@@ -1,0 +1,94 @@
+"""A trained network as a graph that can be sealed: uint8 pixels in, normalisation first, softmax last."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mingmu.core.runtime import FEATURES, INPUT, MAP, SCORES, OnnxRuntime
+from mingmu.train.nets.classifier import Classifier
+
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A graph, and how far it is from the network that it was made of."""
+
+    graph: bytes
+    difference: float  # largest difference of a score
+
+
+class _Whole(nn.Module):
+    def __init__(self, net: Classifier, temperature: float) -> None:
+        super().__init__()
+        self.net = net
+        self.temperature = temperature
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=1)
+
+
+class _Backbone(nn.Module):
+    def __init__(self, net: Classifier) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        found = self.net.map(pixels.permute(0, 3, 1, 2))
+        return (self.net.neck(found), found) if self.net.pools else (self.net.neck(found),)
+
+
+def whole_model(net: Classifier, frames: NDArray[np.uint8], temperature: float = 1.0) -> Exported:
+    """The network as a whole model with the output `scores`; compared on frames, uint8 [N, H, W, 3]."""
+    module = _Whole(net, temperature)
+    graph = _graph(module, frames[:1].shape, (SCORES,))
+    runtime = OnnxRuntime(graph)
+    with torch.inference_mode():
+        ours = np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
+    theirs = np.concatenate([runtime(frame[None], [SCORES])[SCORES] for frame in frames])
+    return Exported(graph, float(np.abs(ours - theirs).max()))
+
+
+def backbone(net: Classifier, size: int) -> bytes:
+    """The network without its head, for heads that are taught: `features`, and `map` where features are its mean over space."""
+    return _graph(_Backbone(net), (1, size, size, 3), (FEATURES, MAP) if net.pools else (FEATURES,))
+
+
+def _graph(module: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...]) -> bytes:
+    module = module.cpu().eval()
+    example = torch.zeros(2, *shape[1:], dtype=torch.uint8)  # two: of one, the exporter would fix the number
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the exporter, about its own parts
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            verbose=False,
+        )
+    return _bare(program.model_proto)
+
+
+def _bare(model: object) -> bytes:
+    """Without what the exporter notes of the code and the machine, so that the same network gives the same bytes."""
+    import onnx
+
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    bare.producer_name, bare.producer_version, bare.doc_string = "mingmu", "", ""
+    del bare.metadata_props[:]
+    for item in (bare.graph, *bare.graph.node, *bare.graph.input, *bare.graph.output, *bare.graph.value_info, *bare.graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    return bytes(bare.SerializeToString(deterministic=True))

@@ -1,0 +1,146 @@
+"""The networks that can be trained, each by its name, with what they come from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mingmu.core.errors import BadModel, BadRequest, NotFound
+from mingmu.core.manifest import Origin
+
+if TYPE_CHECKING:
+    from mingmu.train.nets.classifier import Classifier, Parts
+    from mingmu.train.recipe import NetTable
+
+TIMM = "timm:"
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network by name."""
+
+    family: Literal["mingmu", "lite", "torchvision", "timm"]
+    known_as: str  # there
+    size: int = 224  # pixels a side that it is usually trained with
+    weights: str | None = None  # the catalog's name of published weights
+
+    @property
+    def source(self) -> str:
+        """Whose code draws the network, with its licence."""
+        return {
+            "mingmu": "Mingmu's own, Apache-2.0",
+            "lite": "EfficientNet-Lite by Google, Apache-2.0",
+            "torchvision": f"{self.known_as} of torchvision, BSD-3-Clause",
+            "timm": f"{self.known_as} of timm, Apache-2.0",
+        }[self.family]
+
+
+def _vision(name: str, size: int = 224) -> Net:
+    return Net("torchvision", name, size)
+
+
+NETS: Mapping[str, Net] = {
+    "cnn": Net("mingmu", "cnn", 64),
+    "alexnet": _vision("alexnet"),
+    "vgg11": _vision("vgg11"),
+    "vgg11_bn": _vision("vgg11_bn"),
+    "vgg16": _vision("vgg16"),
+    "vgg16_bn": _vision("vgg16_bn"),
+    "googlenet": _vision("googlenet"),
+    "inception_v3": _vision("inception_v3", 299),
+    "resnet18": _vision("resnet18"),
+    "resnet34": _vision("resnet34"),
+    "resnet50": _vision("resnet50"),
+    "densenet121": _vision("densenet121"),
+    "seresnet50": Net("timm", "seresnet50"),
+    "mobilenet_v2": _vision("mobilenet_v2"),
+    "mobilenet_v3": _vision("mobilenet_v3_large"),
+    "mobilenet_v3_small": _vision("mobilenet_v3_small"),
+    "efficientnet_b0": _vision("efficientnet_b0"),
+    "efficientnet_b1": _vision("efficientnet_b1", 240),
+    "efficientnet_b2": _vision("efficientnet_b2", 288),
+    "efficientnet_b3": _vision("efficientnet_b3", 300),
+    "efficientnet_lite0": Net("lite", "efficientnet_lite0", 224, "general"),
+    "efficientnet_lite1": Net("lite", "efficientnet_lite1", 240),
+    "efficientnet_lite2": Net("lite", "efficientnet_lite2", 260, "general-large"),
+    "vit_tiny": Net("timm", "vit_tiny_patch16_224"),
+    "vit_small": Net("timm", "vit_small_patch16_224"),
+    "vit_base": Net("timm", "vit_base_patch16_224"),
+}
+
+
+def net_named(name: str) -> Net:
+    """A network of the table, or `timm:NAME`. Raises NotFound."""
+    if name.startswith(TIMM):
+        return Net("timm", name.removeprefix(TIMM))
+    if name not in NETS:
+        near = difflib.get_close_matches(name, NETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NETS)}, and timm:NAME"
+        raise NotFound(f"there is no network {name!r}; {hint}")
+    return NETS[name]
+
+
+def build(table: NetTable, size: int, classes: int) -> tuple[Classifier, Origin]:
+    """The network that a recipe asks for, with its weights, and where they come from. Raises NotFound, BadModel, BadRequest,
+    MissingExtra.
+    """
+    from mingmu.train.nets.classifier import Classifier, renormalise
+
+    net = net_named(table.name)
+    parts, origin = _parts(net, table.weights, size)
+    classifier = Classifier(parts, classes)
+    renormalise(classifier, table.norm, table.name)
+    return classifier, origin
+
+
+def _parts(net: Net, weights: str, size: int) -> tuple[Parts, Origin]:
+    if weights == "published" and net.weights:
+        return _published(net, net.weights)
+    if weights in ("published", "none"):
+        origin = Origin(source="trained from nothing", licence="that of the photos it learned from", provenance=f"network: {net.source}")
+        return _empty(net, size), origin
+    origin = Origin(source=f"fine-tuned from {Path(weights).name}", licence="that of its weights", provenance=f"network: {net.source}")
+    return _from_file(net, Path(weights), size), origin
+
+
+def _published(net: Net, name: str) -> tuple[Parts, Origin]:
+    """With the weights of the catalog."""
+    from mingmu.train.nets import efficientnet_lite
+    from mingmu.zoo import catalog, torchfile
+    from mingmu.zoo.pull import installed
+
+    entry = catalog.entry(name)
+    if not isinstance(entry.source, catalog.Package):
+        raise BadModel(f"{name} does not come with a package")
+    state = torchfile.read(installed(entry, entry.source).read_bytes())
+    origin = Origin(source=f"fine-tuned from {entry.source.requirement}", licence=entry.licence, provenance=entry.provenance)
+    return efficientnet_lite.build(efficientnet_lite.VARIANTS[net.known_as], state), origin
+
+
+def _empty(net: Net, size: int) -> Parts:
+    from mingmu.train.nets import cnn, efficientnet_lite, libraries
+
+    match net.family:
+        case "mingmu":
+            return cnn.build()
+        case "lite":
+            return efficientnet_lite.build(efficientnet_lite.VARIANTS[net.known_as])
+        case "torchvision":
+            return libraries.torchvision(net.known_as, None)
+        case "timm":
+            return libraries.timm(net.known_as, None, size)
+
+
+def _from_file(net: Net, file: Path, size: int) -> Parts:
+    """With weights from a file, in the names of the library that the network is from."""
+    from mingmu.train.nets import libraries
+    from mingmu.train.nets.files import read_state
+
+    if net.family == "torchvision":
+        return libraries.torchvision(net.known_as, read_state(file))
+    if net.family == "timm":
+        return libraries.timm(net.known_as, read_state(file), size)
+    raise BadRequest(f"{net.known_as} starts from published weights or from none; files are for networks of torchvision and timm")

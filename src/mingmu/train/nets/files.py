@@ -1,0 +1,33 @@
+"""Weights from a local file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from mingmu.core.errors import BadModel, BadRequest
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors or torch file, by name; no code in it runs. Raises BadModel, BadRequest."""
+    if not file.is_file():
+        raise BadRequest(f"there is no file {file}; weights are published, none, or a .safetensors or .pth file")
+    try:
+        return _safetensors(file) if file.suffix == ".safetensors" else _torch(file)
+    except Exception as error:  # both libraries raise a dozen unrelated classes for rubbish
+        raise BadModel(f"{file} holds no weights that can be read: {error}") from error
+
+
+def _safetensors(file: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(file))
+
+
+def _torch(file: Path) -> dict[str, Tensor]:
+    import torch
+
+    found = torch.load(file, map_location="cpu", weights_only=True)
+    found = found.get("state_dict", found) if isinstance(found, dict) else {}
+    return {key: value for key, value in found.items() if isinstance(value, Tensor)}

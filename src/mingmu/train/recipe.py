@@ -1,0 +1,137 @@
+"""A recipe: all that decides how a network is trained, in one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mingmu.core.errors import BadRequest
+from mingmu.core.manifest import first_complaint
+from mingmu.core.pixels import PixelSpec
+
+NAMES = ("fast", "accurate")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Norm = Literal["batch", "instance", "group", "layer"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class NetTable(Table):
+    """Which network, from which weights, on which pixels."""
+
+    name: str = "efficientnet_lite0"
+    """A name of `mingmu.train.nets`, or `timm:NAME`."""
+    weights: str = "published"
+    """published: the catalog's, where it has some for this network, else none; none; or a file (.safetensors, .pth)."""
+    norm: Norm = "batch"
+    """What normalises between layers, where the network has batch normalisation: another one starts without learned statistics."""
+    size: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Pixels a side; left out: what the network is usually trained with."""
+    fit: Literal["crop", "squash", "letterbox"] = "crop"
+    margin: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """crop only: the share of the largest crop that is looked at."""
+
+
+class AugmentTable(Table):
+    """How photos are changed while they teach, each time anew."""
+
+    crop: Share = 1.0
+    """The smallest share of the area that a random crop keeps; 1: no crops."""
+    stretch: Annotated[float, Field(ge=1, le=3)] = 1.0
+    """How much wider or higher than the frame a crop may be."""
+    flip: Share = 0.0
+    """How often a photo is mirrored. Not for what reads one way, as letters do."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Degrees to either side, at most."""
+    colour: Share = 0.0
+    """How far brightness, contrast and saturation go up or down."""
+    randaugment: Annotated[int, Field(ge=0, le=4)] = 0
+    """How many operations, drawn by lot, are applied to each photo (RandAugment)."""
+    magnitude: Share = 0.5
+    """How strongly."""
+    erasing: Share = 0.0
+    """How often a rectangle is blanked out."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """alpha of the Beta distribution that photos are blended with; 0: they are not."""
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    """The same for pasting a rectangle of one photo into another."""
+
+
+class OptimiserTable(Table):
+    kind: Literal["sgd", "adamw"] = "adamw"
+    rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate at its highest."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """What the learning rate is multiplied by for each eighth of the network that lies deeper below the head."""
+    unfreeze: Share = 0.0
+    """The share of the training after which everything learns; until then only the upper layers, more and more of them."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients make one step."""
+
+
+class ScheduleTable(Table):
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    warmup: Share = 0.1
+    """The share of the training in which the learning rate rises; then it falls as a cosine."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """What a moving average of the weights keeps at each step; the average is what is sealed. 0: none."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better one before it stops; 0: it goes on to the end."""
+
+
+class Recipe(Table):
+    """One experiment. Unknown keys are errors."""
+
+    net: NetTable = NetTable()
+    augment: AugmentTable = AugmentTable()
+    optimiser: OptimiserTable = OptimiserTable()
+    schedule: ScheduleTable = ScheduleTable()
+    batch: Annotated[int, Field(ge=2, le=4096)] = 32
+    balance: Share = 0.0
+    """How photos are drawn: 0 each once an epoch, 1 every class as often."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Precision = "auto"
+    """auto: bf16 where it was timed to be faster on this machine."""
+    deterministic: bool = False
+    """The same run gives the same weights on the same machine, a little slower; auto then means fp32."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def changed(self, *, net: str | None = None, epochs: int | None = None, size: int | None = None) -> Recipe:
+        """The recipe with what was asked for on the command line. Raises BadRequest."""
+        asked = self.model_dump()
+        asked["net"] |= {key: value for key, value in (("name", net), ("size", size)) if value is not None}
+        asked["schedule"] |= {} if epochs is None else {"epochs": epochs}
+        return _checked(asked)
+
+    def pixels(self, usual: int) -> PixelSpec:
+        """What the network looks at, where it was `usual`ly trained at so many pixels a side."""
+        size = self.net.size or usual
+        return PixelSpec(size=(size, size), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
+
+
+def read(name: str) -> Recipe:
+    """The recipe of a name that ships with Mingmu, or of a file. Raises BadRequest."""
+    path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in NAMES else Path(name)
+    if not path.is_file():
+        raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
+    try:
+        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{name} is not TOML: {error}") from error
+
+
+def _checked(found: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate(found)
+    except ValidationError as error:
+        raise BadRequest(f"recipe: {first_complaint(error)}") from error

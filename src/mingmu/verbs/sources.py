@@ -1,0 +1,30 @@
+"""Labelled photos to look at: from a folder or an archive, or from a dataset that the store has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mingmu.data import reading
+from mingmu.data.dataset import Dataset
+from mingmu.data.finding import Finding
+from mingmu.registry.datasets import DatasetVersion
+from mingmu.registry.store import Store
+from mingmu.verbs.recognizing import Progress
+
+
+def found_in(store: Store, source: Path | DatasetVersion, progress: Progress) -> reading.Reading:
+    """Labelled photos, and what was found when they were read. Raises BadRequest, NotFound."""
+    if isinstance(source, Path):
+        return reading.read(source, store.blobs, progress)
+    dataset = Dataset.from_lines(store.datasets.examples(source))
+    return reading.Reading(dataset, _found_then(store, source), "dataset", len(dataset))
+
+
+def _found_then(store: Store, version: DatasetVersion) -> tuple[Finding, ...]:
+    """The findings of the first report about photos, or about those that they were made from: that of their reading."""
+    for each in store.datasets.ancestry(version):
+        if reports := store.records.reports(each.digest):
+            rows = json.loads(store.blobs.get(reports[0].blob))
+            return tuple(Finding(**row | {"where": tuple(row["where"])}) for row in rows)
+    return ()

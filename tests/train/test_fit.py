@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mingmu.core.errors import BadRequest, Conflict
+from mingmu.train import checkpoint
+from mingmu.train.feed import Photos
+from mingmu.train.fit import Epoch, Now, fit
+from mingmu.train.nets import build
+from mingmu.train.nets.classifier import Classifier
+from mingmu.train.recipe import Recipe
+from tests.train import made
+
+NONE = Photos(np.zeros((0, 16, 16, 3), np.uint8), np.zeros(0, np.int64))
+
+
+def net_of(recipe: Recipe) -> Classifier:
+    torch.manual_seed(0)
+    return build(recipe.net, 16, 2)[0]
+
+
+def train(recipe: Recipe, folder: Path, **more: Any) -> tuple[Classifier, tuple[Epoch, ...]]:
+    net = net_of(recipe)
+    held_out = more.pop("held_out", made.photos(8, seed=1))
+    return net, fit(net, made.feed(), held_out, recipe, folder, size=16, **more)
+
+
+def weights(net: Classifier) -> dict[str, Tensor]:
+    return net.state_dict()
+
+
+def same(one: Classifier, other: Classifier) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(weights(one).values(), weights(other).values(), strict=True))
+
+
+def stop_when(met: Callable[[Now], bool]) -> Callable[[Now], None]:
+    def watch(now: Now) -> None:
+        if met(now):
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_the_loss_falls_and_the_curve_says_so(tmp_path: Path) -> None:
+    _, curve = train(made.recipe(), tmp_path)
+    assert [epoch.number for epoch in curve] == [1, 2, 3]
+    assert curve[-1].loss < curve[0].loss
+    assert curve[-1].held_out_accuracy == 1.0
+    assert 0 <= curve[-1].waited <= 1
+    assert curve[-1].images_per_second > 0
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path) -> None:
+    recipe = made.recipe(augment={"crop": 0.5, "rotation": 20, "mixup": 0.2}, deterministic=True)
+    one, same_seed = (train(recipe, tmp_path / name)[0] for name in "ab")
+    other, _ = train(recipe.model_copy(update={"seed": 1}), tmp_path / "c")
+    assert same(one, same_seed)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_one_that_was_cut_short_goes_on_as_if_nothing_had_happened(tmp_path: Path, kind: str) -> None:
+    recipe = made.recipe(
+        optimiser={"kind": kind, "rate": 1e-2}, schedule={"epochs": 4, "ema": 0.9}, augment={"crop": 0.5, "colour": 0.3}, label_smoothing=0.1
+    )
+    whole, curve = train(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", watch=stop_when(lambda now: now.last is not None and now.last.number == 3))
+    assert len(checkpoint.load(tmp_path / "cut")[1]["curve"]) == 2  # the third was not saved yet
+    resumed, again = train(recipe, tmp_path / "cut", resume=True)
+    assert same(whole, resumed)
+    assert [epoch.loss for epoch in again] == [epoch.loss for epoch in curve]
+
+
+def test_it_goes_on_from_the_middle_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = made.recipe(schedule={"epochs": 2}, batch=8)
+    whole, curve = train(recipe, tmp_path / "whole")
+    monkeypatch.setattr("mingmu.train.fit.TELL_EVERY", 0.0)
+    stop = stop_when(lambda now: now.last is not None and 0.6 < now.done < 0.9)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", watch=stop, save_every=0.0)
+    state = checkpoint.load(tmp_path / "cut")[1]
+    assert (state["epoch"], state["step"] > 0) == (1, False) or state["step"] > 0
+    resumed, again = train(recipe, tmp_path / "cut", resume=True)
+    assert same(whole, resumed)
+    assert again[-1].loss == curve[-1].loss
+
+
+def test_another_recipe_or_other_photos_do_not_go_on_from_it(tmp_path: Path) -> None:
+    train(made.recipe(schedule={"epochs": 1}), tmp_path, identity="these")
+    with pytest.raises(Conflict, match="another recipe or other photos"):
+        train(made.recipe(schedule={"epochs": 1}), tmp_path, identity="those", resume=True)
+    with pytest.raises(Conflict, match="no training"):
+        train(made.recipe(), tmp_path / "elsewhere", resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_it_and_names_the_step(tmp_path: Path) -> None:
+    recipe = made.recipe(optimiser={"kind": "sgd", "rate": 1e30, "weight_decay": 0.0})
+    with pytest.raises(BadRequest, match=r"no longer a number at step \d of epoch 1; lower optimiser.rate"):
+        train(recipe, tmp_path)
+
+
+def test_the_best_epoch_is_what_remains_and_patience_ends_it(tmp_path: Path) -> None:
+    recipe = made.recipe(schedule={"epochs": 30, "patience": 2})
+    net, curve = train(recipe, tmp_path, held_out=Photos(made.photos(8).pixels, np.zeros(8, np.int64)))
+    assert len(curve) < 30
+    best = max(curve, key=lambda epoch: (epoch.held_out_accuracy, -(epoch.held_out_loss or 0)))
+    assert best.number == len(curve) - 2
+    kept, _ = train(recipe.changed(epochs=30).model_copy(), tmp_path / "again", held_out=Photos(made.photos(8).pixels, np.zeros(8, np.int64)))
+    assert same(net, kept)
+
+
+def test_a_budget_ends_it_in_time_and_the_rate_has_come_down(tmp_path: Path) -> None:
+    _, curve = train(made.recipe(schedule={"epochs": 10_000}), tmp_path, budget=1.5)
+    assert 1 <= len(curve) < 10_000
+    assert curve[-1].rate < 0.35 * max(epoch.rate for epoch in curve)
+
+
+def test_without_photos_held_out_the_last_epoch_remains(tmp_path: Path) -> None:
+    _, curve = train(made.recipe(), tmp_path, held_out=NONE)
+    assert curve[-1].held_out_accuracy is None
+
+
+def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
+    train(made.recipe(optimiser={"accumulate": 3}, schedule={"epochs": 2}), tmp_path)
+    assert checkpoint.load(tmp_path)[1]["updates"] == 2
+
+
+def test_what_is_still_frozen_does_not_learn(tmp_path: Path) -> None:
+    recipe = made.recipe(optimiser={"unfreeze": 1.0}, schedule={"epochs": 1})
+    before = net_of(recipe).state_dict()
+    net, _ = train(recipe, tmp_path)
+    first, head = next(name for name in before if name.startswith("trunk") and name.endswith("0.weight")), "head.weight"
+    assert torch.equal(net.state_dict()[first], before[first])
+    assert not torch.equal(net.state_dict()[head], before[head])

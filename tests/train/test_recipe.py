@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from mingmu.core.errors import BadRequest
+from mingmu.train import recipe as recipes
+from mingmu.train.recipe import NAMES, Recipe
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_that_ships_opens_with_what_to_expect_and_how_to_run_it(name: str) -> None:
+    text = (files("mingmu.train") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    header = [line for line in text.splitlines() if line.startswith("#")]
+    assert any(line.startswith("# Expected: ") for line in header)
+    assert f"# mingmu train PHOTOS --name NAME --recipe {name}" in header
+    assert isinstance(recipes.read(name), Recipe)
+
+
+def test_a_key_that_is_not_known_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[net]\nnmae = 'cnn'\n")
+    with pytest.raises(BadRequest, match=r"net\.nmae"):
+        recipes.read(str(file))
+
+
+def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[net")
+    with pytest.raises(BadRequest, match="not TOML"):
+        recipes.read(str(file))
+    with pytest.raises(BadRequest, match="fast or accurate"):
+        recipes.read("quick")
+
+
+def test_the_command_line_has_the_last_word() -> None:
+    changed = recipes.read("fast").changed(net="resnet18", epochs=3, size=64)
+    assert (changed.net.name, changed.schedule.epochs, changed.pixels(224).size) == ("resnet18", 3, (64, 64))
+    assert changed.optimiser == recipes.read("fast").optimiser
+
+
+def test_the_size_is_the_networks_own_where_the_recipe_says_none() -> None:
+    assert Recipe().pixels(299).size == (299, 299)
