@@ -17,7 +17,7 @@ def test_the_command_line_offers_what_can_be_asked() -> None:
     parameters = inspect.signature(command_line.teach, eval_str=True).parameters
     offered = {name: parameters[name] for name in OPTIONS}
     assert {name: (each.default, each.annotation.__metadata__[0].help) for name, each in offered.items()} == OPTIONS
-    around = {"data", "name", "test", "html", "card", "as_json", "data_dir"}  # which photos, and what is written where
+    around = {"data", "more", "name", "test", "html", "card", "as_json", "data_dir"}  # which photos, and what is written where
     assert parameters.keys() - OPTIONS.keys() == around
 
 

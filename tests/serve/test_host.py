@@ -180,7 +180,9 @@ async def test_a_new_version_is_swapped_in_while_requests_run(host: Host, data_d
     assert all(top(seen.reading.scores) == "red" for seen in await asyncio.gather(*requests))
 
 
-async def test_a_network_that_is_tuned_runs_so_without_a_restart_and_answers_all_the_while(host: Host, data_dir: Path, red_png: bytes) -> None:
+async def test_a_network_that_is_tuned_runs_so_without_a_restart_and_answers_all_the_while(
+    host: Host, data_dir: Path, red_png: bytes
+) -> None:
     store, before = Store(data_dir), (await host.served("tiny")).recognizer.network
     variant = variant_of(store)
     choose(store, variant)

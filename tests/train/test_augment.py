@@ -8,9 +8,7 @@ from mingmu.train.augment import OPERATIONS, augment, erased, mixed
 from mingmu.train.recipe import AugmentTable
 from tests.train import made
 
-EVERYTHING = AugmentTable(
-    crop=0.5, stretch=1.3, flip=0.5, rotation=20, colour=0.4, randaugment=2, erasing=0.5, mixup=0.2, cutmix=1.0
-)
+EVERYTHING = AugmentTable(crop=0.5, stretch=1.3, flip=0.5, rotation=20, colour=0.4, randaugment=2, erasing=0.5, mixup=0.2, cutmix=1.0)
 
 
 def chance(seed: int = 0) -> Generator:

@@ -12,7 +12,7 @@ from mingmu.train.feed import Feed, Photos, ahead, decoded, roomy
 from tests.data.memory import MemoryBlobs
 from tests.train import made
 
-PIXELS = PixelSpec(size=8)
+PIXELS = PixelSpec(size=(8, 8))
 
 
 def test_every_photo_comes_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -88,7 +88,7 @@ def test_other_photos_take_the_place_of_those_before(tmp_path: Path) -> None:
 
 
 def test_photos_are_kept_with_room_around_what_is_served() -> None:
-    view = PixelSpec(size=100, margin=0.5)
+    view = PixelSpec(size=(100, 100), margin=0.5)
     room = roomy(view)
     assert room.size == (230, 230)
-    assert room.box(400, 300) == PixelSpec(size=1).box(400, 300)
+    assert room.box(400, 300) == PixelSpec(size=(1, 1)).box(400, 300)

@@ -49,8 +49,8 @@ def stop_when(met: Callable[[Now], bool]) -> Callable[[Now], None]:
 
 
 def test_the_loss_falls_and_the_curve_says_so(tmp_path: Path) -> None:
-    _, curve = train(made.recipe(), tmp_path)
-    assert [epoch.number for epoch in curve] == [1, 2, 3]
+    _, curve = train(made.recipe(schedule={"epochs": 10}), tmp_path)
+    assert [epoch.number for epoch in curve] == [*range(1, 11)]
     assert curve[-1].loss < curve[0].loss
     assert curve[-1].held_out_accuracy == 1.0
     assert 0 <= curve[-1].waited <= 1
@@ -67,9 +67,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_one_that_was_cut_short_goes_on_as_if_nothing_had_happened(tmp_path: Path, kind: str) -> None:
-    recipe = made.recipe(
-        optimiser={"kind": kind, "rate": 1e-2}, schedule={"epochs": 4, "ema": 0.9}, augment={"crop": 0.5, "colour": 0.3}, label_smoothing=0.1
-    )
+    tables = {"optimiser": {"kind": kind, "rate": 1e-2}, "schedule": {"epochs": 4, "ema": 0.9}, "augment": {"crop": 0.5, "colour": 0.3}}
+    recipe = made.recipe(**tables, label_smoothing=0.1)
     whole, curve = train(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "cut", watch=stop_when(lambda now: now.last is not None and now.last.number == 3))
@@ -83,11 +82,11 @@ def test_it_goes_on_from_the_middle_of_an_epoch(tmp_path: Path, monkeypatch: pyt
     recipe = made.recipe(schedule={"epochs": 2}, batch=8)
     whole, curve = train(recipe, tmp_path / "whole")
     monkeypatch.setattr("mingmu.train.fit.TELL_EVERY", 0.0)
-    stop = stop_when(lambda now: now.last is not None and 0.6 < now.done < 0.9)
+    stop = stop_when(lambda now: now.last is not None and 0.7 < now.done < 0.9)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "cut", watch=stop, save_every=0.0)
     state = checkpoint.load(tmp_path / "cut")[1]
-    assert (state["epoch"], state["step"] > 0) == (1, False) or state["step"] > 0
+    assert state["step"] > 0
     resumed, again = train(recipe, tmp_path / "cut", resume=True)
     assert same(whole, resumed)
     assert again[-1].loss == curve[-1].loss
@@ -113,8 +112,8 @@ def test_the_best_epoch_is_what_remains_and_patience_ends_it(tmp_path: Path) -> 
     assert len(curve) < 30
     best = max(curve, key=lambda epoch: (epoch.held_out_accuracy, -(epoch.held_out_loss or 0)))
     assert best.number == len(curve) - 2
-    kept, _ = train(recipe.changed(epochs=30).model_copy(), tmp_path / "again", held_out=Photos(made.photos(8).pixels, np.zeros(8, np.int64)))
-    assert same(net, kept)
+    saved = checkpoint.part_of(checkpoint.load(tmp_path)[0], "best/")
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in net.state_dict().items())
 
 
 def test_a_budget_ends_it_in_time_and_the_rate_has_come_down(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,9 +53,8 @@ def train(
     }
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", words.headline(measures), words.trust(measures)]
     lines += words.cautions(measures)
-    lines.append(
-        f"{len(trained.curve)} epochs of {chosen.net.name} at {last.images_per_second:.0f} images/s, {last.waited:.0%} of it waiting for photos."
-    )
+    speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
+    lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
     render.print_result(as_json, document, "\n".join(lines))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
@@ -59,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "too-few": Kind("warning", "a label with too few images to measure it", "add images"),
     "imbalance": Kind("warning", "some labels have many times the images of others", "add images of the rare ones"),
 }  # docs/data.md has this table, and a test compares
+FOUND_WHILE_READING = frozenset(takewhile(lambda kind: kind != "duplicate", KINDS))  # of what became no photo, so that no audit sees it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from html import escape
 from mingmu.evaluate.calibration import Calibration, Selective
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import Measures
+from mingmu.evaluate.report import Epoch
 from mingmu.evaluate.words import percent
 
 Point = tuple[float, float]
@@ -37,11 +38,19 @@ class Axes:
         low, high = self.y_range
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def frame(self, x_name: str, y_name: str, x_ticks: Sequence[float], y_ticks: Sequence[float], x_text: Callable[[float], str]) -> str:
+    def frame(
+        self,
+        x_name: str,
+        y_name: str,
+        x_ticks: Sequence[float],
+        y_ticks: Sequence[float],
+        x_text: Callable[[float], str],
+        y_text: Callable[[float], str] = lambda share: percent(share, 0),
+    ) -> str:
         """Grid, ticks and names of the axes."""
         base, right = HEIGHT - BOTTOM, WIDTH - RIGHT
         across = (f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{self.y(t):.1f}" y2="{self.y(t):.1f}"/>' for t in y_ticks)
-        beside = (f'<text x="{LEFT - 6}" y="{self.y(t) + 4:.1f}" text-anchor="end">{percent(t, 0)}</text>' for t in y_ticks)
+        beside = (f'<text x="{LEFT - 6}" y="{self.y(t) + 4:.1f}" text-anchor="end">{escape(y_text(t))}</text>' for t in y_ticks)
         below = (f'<text x="{self.x(t):.1f}" y="{base + 16}" text-anchor="middle">{escape(x_text(t))}</text>' for t in x_ticks)
         names = (
             f'<text class="name" x="{(LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_name)}</text>'
@@ -116,6 +125,35 @@ def learning(curve: LearningCurve) -> str:
     if forecast:
         body += axes.dot(curve.twice, forecast.value, low=max(floor, forecast.low), high=forecast.high, note="forecast")
     return picture("Learning curve", body)
+
+
+def losses(epochs: Sequence[Epoch]) -> str:
+    """The loss after each epoch: on the photos that taught, and dashed on those held out."""
+    held_out = [(epoch.number, epoch.held_out_loss) for epoch in epochs if epoch.held_out_loss is not None]
+    top = max(epoch.loss for epoch in epochs)
+    top = max([top, *(loss for _, loss in held_out)]) or 1.0
+    axes, ticks = Axes((0, len(epochs)), (0, top)), [top * quarter / 4 for quarter in range(5)]
+    body = axes.frame("epochs", "loss", _whole_ticks(len(epochs)), ticks, lambda n: f"{n:.0f}", lambda loss: f"{loss:.2f}")
+    body += axes.line([(epoch.number, epoch.loss) for epoch in epochs], "curve") + axes.line(held_out, "ideal")
+    return picture("Loss", body)
+
+
+def accuracies(epochs: Sequence[Epoch]) -> str:
+    """The share of the held-out photos that was right after each epoch; empty where none were held out."""
+    points = [(epoch.number, epoch.held_out_accuracy) for epoch in epochs if epoch.held_out_accuracy is not None]
+    if not points:
+        return ""
+    ticks = _ticks(min(accuracy for _, accuracy in points))
+    axes = Axes((0, len(epochs)), (ticks[0], 1))
+    body = axes.frame("epochs", "right of photos held out", _whole_ticks(len(epochs)), ticks, lambda n: f"{n:.0f}")
+    body += axes.line(points, "curve")
+    body += "".join(axes.dot(number, accuracy, note=f"epoch {number}: {percent(accuracy)}") for number, accuracy in points)
+    return picture("Accuracy while it learned", body)
+
+
+def _whole_ticks(last: int) -> list[float]:
+    step = max(1, math.ceil(last / 5))
+    return [float(number) for number in range(0, last + 1, step)]
 
 
 def confusion(measures: Measures) -> str:

@@ -27,6 +27,7 @@ def page(report: Report, thumbnails: Mapping[str, Thumbnail] | None = None) -> s
         _section("What does it confuse?", _confusions(measures)),
         _section("Label by label", _labels(measures)),
         _section("What would more photos bring?", _learning(report)),
+        _section("How it learned", _training(report)),
         _section("Its surest mistakes", _mistakes(measures.mistakes, thumbnails or {})),
         _section("What was measured, and how", _about(report)),
     ]
@@ -162,6 +163,16 @@ def _learning(report: Report) -> str:
         chart.learning(report.learning),
         "Dots: accuracy with so many photos. Line: the inverse power law that fits them; dashed: looking ahead.",
     )
+
+
+def _training(report: Report) -> str:
+    if not report.training:
+        return ""
+    plots = _figure(chart.losses(report.training), "Line: loss on the photos that taught, changed at random; dashed: on photos held out.")
+    accuracies = chart.accuracies(report.training)
+    if accuracies:
+        plots += _figure(accuracies, "The best of these epochs is what was sealed. These photos are not those of the figures above.")
+    return f'<div class="beside">{plots}</div>'
 
 
 def _mistakes(mistakes: Sequence[Mistake], thumbnails: Mapping[str, Thumbnail]) -> str:

@@ -42,6 +42,16 @@ class Data:
     labels: int
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What a network knew after it had seen the photos so many times."""
+
+    number: int
+    loss: float  # on the photos that it learned from
+    held_out_loss: float | None  # on photos held out; None: there were none
+    held_out_accuracy: float | None
+
+
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -53,6 +63,7 @@ class Report:
     made: str  # ISO 8601, UTC
     learning: LearningCurve | None = None
     cost: Cost | None = None
+    training: tuple[Epoch, ...] = ()  # of a network that was trained here
     schema: Literal["mingmu-report/1"] = "mingmu-report/1"
 
     @classmethod

@@ -165,7 +165,7 @@ def mixed(planes: Tensor, targets: Tensor, table: AugmentTable, chance: Generato
     alpha = table.cutmix if paste else table.mixup
     share = _beta(alpha, chance)
     if paste:
-        inside = _rectangles(1, *planes.shape[2:], torch.tensor([1 - share]), chance).to(planes.device)
+        inside = _rectangles(1, planes.shape[2], planes.shape[3], torch.tensor([1 - share]), chance).to(planes.device)
         planes, share = torch.where(inside, planes[other], planes), 1 - float(inside.float().mean())
     else:
         planes = share * planes + (1 - share) * planes[other]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) 
     part = folder / f"{FILE}.part"
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     save_file(plain, part, metadata={"state": json.dumps(state)})
-    os.replace(part, folder / FILE)
+    part.replace(folder / FILE)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

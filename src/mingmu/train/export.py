@@ -6,6 +6,7 @@ import io
 import warnings
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mingmu.core.runtime import FEATURES, INPUT, MAP, SCORES, OnnxRuntime
+from mingmu.train.calibrate import temperature
+from mingmu.train.feed import Photos
+from mingmu.train.fit import predict
 from mingmu.train.nets.classifier import Classifier
 
 OPSET = 18
@@ -24,6 +28,7 @@ class Exported:
 
     graph: bytes
     difference: float  # largest difference of a score
+    temperature: float  # that its scores are made with
 
 
 class _Whole(nn.Module):
@@ -46,15 +51,20 @@ class _Backbone(nn.Module):
         return (self.net.neck(found), found) if self.net.pools else (self.net.neck(found),)
 
 
-def whole_model(net: Classifier, frames: NDArray[np.uint8], temperature: float = 1.0) -> Exported:
-    """The network as a whole model with the output `scores`; compared on frames, uint8 [N, H, W, 3]."""
-    module = _Whole(net, temperature)
+def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:
+    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be.
+
+    Network and graph are compared on frames, uint8 [N, H, W, 3].
+    """
+    net.cpu()
+    warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.classes)) if held_out else 1.0
+    module = _Whole(net, warmth)
     graph = _graph(module, frames[:1].shape, (SCORES,))
     runtime = OnnxRuntime(graph)
     with torch.inference_mode():
         ours = np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
     theirs = np.concatenate([runtime(frame[None], [SCORES])[SCORES] for frame in frames])
-    return Exported(graph, float(np.abs(ours - theirs).max()))
+    return Exported(graph, float(np.abs(ours - theirs).max()), warmth)
 
 
 def backbone(net: Classifier, size: int) -> bytes:
@@ -67,7 +77,7 @@ def _graph(module: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...]) 
     example = torch.zeros(2, *shape[1:], dtype=torch.uint8)  # two: of one, the exporter would fix the number
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module,
             (example,),
             dynamo=True,
@@ -80,7 +90,7 @@ def _graph(module: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...]) 
     return _bare(program.model_proto)
 
 
-def _bare(model: object) -> bytes:
+def _bare(model: Any) -> bytes:
     """Without what the exporter notes of the code and the machine, so that the same network gives the same bytes."""
     import onnx
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections import deque
@@ -157,4 +156,4 @@ def _decode(file: Path, about: Path, pixels: PixelSpec, images: Sequence[str], b
     rows.flush()
     part = about.with_suffix(".part")
     part.write_text(json.dumps({"images": kept, "refused": refused}))
-    os.replace(part, about)
+    part.replace(about)

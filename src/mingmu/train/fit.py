@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from numpy.random import SeedSequence
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from mingmu.core.errors import BadRequest, Conflict
@@ -26,12 +27,13 @@ from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.optimiser import optimiser_of, set_rates
-from mingmu.train.precision import autocast, faster
+from mingmu.train.precision import autocast, chosen
 from mingmu.train.recipe import Recipe
 
 SAVE_EVERY = 30.0  # seconds between checkpoints, about
 TELL_EVERY = 0.5  # seconds
 EVALUATED_AT_ONCE = 64  # photos
+JUDGED_BY = 16  # photos
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,11 @@ def fit(
         events = EventFile(folder / "events")
         while not run.state.finished:
             _train_epoch(run, save_every)
-            epoch = _judged(run)
-            events.add(epoch.number, {name: value for name, value in asdict(epoch).items() if name != "number" and value is not None})
+            if run.state.step:
+                epoch = _judged(run)
+                events.add(epoch.number, {name: value for name, value in asdict(epoch).items() if name != "number" and value is not None})
+            else:
+                run.state.finished = True  # the time was up between two epochs
             _save(run)
         net.load_state_dict(run.best)
     return tuple(run.state.curve)
@@ -263,6 +268,15 @@ def predict(net: Classifier, photos: Photos, precision: str = "fp32") -> Tensor:
     return torch.cat(found)
 
 
+def seconds_to_predict(net: Classifier, photos: Photos, precision: str = "fp32") -> float:
+    """How long a look at all photos will take, judged by a look at a few, the second one."""
+    few = Photos(photos.pixels[:JUDGED_BY], photos.classes[:JUDGED_BY])
+    predict(net, few, precision)
+    began = time.perf_counter()
+    predict(net, few, precision)
+    return (time.perf_counter() - began) * len(photos) / max(1, len(few))
+
+
 def _now(run: Run, loss: float) -> Now:
     state = run.state
     done = 1.0 if state.finished else run.done
@@ -297,7 +311,8 @@ def _run(
 ) -> Run:
     """A training at its start, or where its checkpoint left it."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    nn.Module.to(net, device=device, memory_format=torch.channels_last)
+    module: Any = net  # torch's types know no memory formats
+    module.to(device=device, memory_format=torch.channels_last)
     state = State(identity, "fp32")
     average = copy.deepcopy(net).requires_grad_(False) if recipe.schedule.ema else None
     run = Run(net, average, optimiser_of(net, recipe), feed, held_out, recipe, size, budget, folder, state, watch)
@@ -306,8 +321,8 @@ def _run(
     else:
         (folder / checkpoint.FILE).unlink(missing_ok=True)
         batch = Batch(feed.photos.pixels[: feed.size].copy(), feed.photos.classes[: feed.size])
-        state.precision = faster(net, *_prepared(run, batch)) if recipe.precision == "auto" and not recipe.deterministic else recipe.precision
-        state.precision = "fp32" if state.precision == "auto" else state.precision
+        state.precision = chosen(recipe, net, *_prepared(run, batch))
+    run.evaluating = seconds_to_predict(net, held_out, run.state.precision)
     return run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
-from mingmu.data.finding import Finding
+from mingmu.data.finding import FOUND_WHILE_READING, Finding
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.store import Store
 from mingmu.verbs.recognizing import Progress
@@ -22,9 +22,9 @@ def found_in(store: Store, source: Path | DatasetVersion, progress: Progress) ->
 
 
 def _found_then(store: Store, version: DatasetVersion) -> tuple[Finding, ...]:
-    """The findings of the first report about photos, or about those that they were made from: that of their reading."""
+    """What was found when photos were read, or those that they were made from; what an audit found then may be true no more."""
     for each in store.datasets.ancestry(version):
         if reports := store.records.reports(each.digest):
-            rows = json.loads(store.blobs.get(reports[0].blob))
-            return tuple(Finding(**row | {"where": tuple(row["where"])}) for row in rows)
+            rows = json.loads(store.blobs.get(reports[-1].blob))
+            return tuple(Finding(**row | {"where": tuple(row["where"])}) for row in rows if row["kind"] in FOUND_WHILE_READING)
     return ()

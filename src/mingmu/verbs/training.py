@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from mingmu.data import reading, splits
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
 from mingmu.evaluate.page import page
+from mingmu.evaluate.report import Epoch as LearnedIn
 from mingmu.evaluate.report import Report
 from mingmu.evaluate.thumbnails import thumbnails
 from mingmu.registry.datasets import DatasetVersion
@@ -42,7 +44,8 @@ NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript")
 TEST_SHARE = 0.2
 HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
 COMPARED = 8  # photos that network and graph are compared on
-AFTERWARDS = 0.1, 5.0  # share of the time, and seconds, that sealing and measuring get
+AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
+SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
 @dataclass(frozen=True)
@@ -98,13 +101,14 @@ def train(
     pixels = recipe.pixels(net_named(recipe.net.name).size)
     net, origin = build(recipe.net, pixels.size[0], len(lesson.labels))
     photos, held_out = _photos(store, lesson, pixels, folder, progress)
-    left = None if seconds is None else _budget(seconds, time.monotonic() - began)
+    left = None if seconds is None else _budget(seconds, time.monotonic() - began, net, photos, len(lesson.part("test")))
     curve = _fit(net, photos, held_out, recipe, folder, pixels, _identity(lesson, recipe), left, resume, progress)
     progress("sealing", 0.0)
     version = _sealed(store, name, net, held_out if len(held_out) else photos, held_out, lesson, recipe, pixels, origin, curve)
     recognizer = Library(store).open(version)
     tested = Dataset.of(lesson.part("test"))
     report = report_of(recognizer, lesson.dataset, predictions_of(store, recognizer, tested, progress), store)
+    report = replace(report, training=tuple(LearnedIn(e.number, e.loss, e.held_out_loss, e.held_out_accuracy) for e in curve))
     kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
     store.records.add_lineage(version, lesson.dataset.digest, {"recipe": recipe.model_dump(), "curve": [asdict(epoch) for epoch in curve]})
     keep(store, report, recognizer, lesson.dataset)
@@ -161,10 +165,12 @@ def _photos(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, progr
     return found[0], found[1]
 
 
-def _budget(seconds: float, spent: float) -> float:
-    """What is left for the training itself. Raises BadRequest for too little."""
-    share, least = AFTERWARDS
-    left = seconds - spent - least - share * seconds
+def _budget(seconds: float, spent: float, net: Classifier, photos: Photos, tested: int) -> float:
+    """What is left for the training itself, with what sealing and measuring will take set aside. Raises BadRequest for too little."""
+    from mingmu.train.fit import seconds_to_predict
+
+    measuring = SLOWER * seconds_to_predict(net, photos) / len(photos) * tested
+    left = seconds - spent - AFTERWARDS - measuring
     if left <= 0:
         raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
     return left
@@ -191,17 +197,28 @@ def _fit(
     from mingmu.train.fit import fit
 
     feed = Feed(photos, min(recipe.batch, len(photos)), recipe.balance, recipe.seed)
-    watch = lambda now: progress(_words(now), now.done)  # noqa: E731
     progress("training", 0.0)
+    watch = _telling(progress)
     return fit(net, feed, held_out, recipe, folder, size=pixels.size[0], identity=identity, budget=budget, resume=resume, watch=watch)
 
 
-def _words(now: Now) -> str:
-    """What the bar says; it changes with each epoch, so that a log does not fill."""
-    if now.last is None:
-        return f"epoch {now.epoch} of {now.epochs}"
-    right = "" if now.last.held_out_accuracy is None else f", {now.last.held_out_accuracy:.1%} of held-out photos right"
-    return f"after epoch {now.last.number} of {now.epochs}: loss {now.last.loss:.3f}{right}, {now.last.images_per_second:.0f} images/s"
+def _telling(progress: Progress) -> Callable[[Now], None]:
+    """Passes on how far it is. What is said changes with each epoch only, so that a log does not fill."""
+    said = {0: "training"}
+
+    def watch(now: Now) -> None:
+        number = now.last.number if now.last else 0
+        if now.last and number not in said:
+            said[number] = _words(now.last, now)
+        progress(said[number], now.done)
+
+    return watch
+
+
+def _words(last: Epoch, now: Now) -> str:
+    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
+    speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
+    return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
 
 
 def _sealed(
@@ -217,24 +234,18 @@ def _sealed(
     curve: Sequence[Epoch],
 ) -> str:
     """The digest of the sealed network."""
-    import torch
-
-    from mingmu.train.calibrate import temperature
     from mingmu.train.export import whole_model
-    from mingmu.train.fit import predict
 
-    net.cpu()
-    warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.classes))
     side = pixels.size[0]
-    exported = whole_model(net, np.ascontiguousarray(shown.pixels[:COMPARED, :side, :side]), warmth)
+    exported = whole_model(net, np.ascontiguousarray(shown.pixels[:COMPARED, :side, :side]), held_out)
     made_by: dict[str, JsonValue] = {
         "how": "mingmu train",
         "dataset": lesson.dataset.digest,
         "photos": len(lesson.part("train")),
         "recipe": recipe.model_dump(mode="json"),
         "epochs": len(curve),
-        "temperature": warmth,
-        "torch": str(torch.__version__),
+        "temperature": exported.temperature,
+        "torch": installed("torch"),
         "torch_to_artifact": exported.difference,
     }
     manifest = Manifest(kind="model", name=name, task="classify", pixels=pixels, labels=lesson.labels, origin=origin, made_by=made_by)

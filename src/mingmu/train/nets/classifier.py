@@ -70,7 +70,9 @@ def renormalise(net: nn.Module, norm: Norm, name: str) -> None:
     """
     if norm == "batch":
         return
-    found = [(parent, key, child) for parent in net.modules() for key, child in parent.named_children() if isinstance(child, nn.BatchNorm2d)]
+    found = [
+        (parent, key, child) for parent in net.modules() for key, child in parent.named_children() if isinstance(child, nn.BatchNorm2d)
+    ]
     if not found:
         raise BadRequest(f"{name} has no batch normalisation that {norm} normalisation could stand in for")
     for parent, key, child in found:

@@ -62,14 +62,15 @@ def build(variant: Variant, state: State | None = None) -> Parts:
 
 
 def _load(trunk: nn.Sequential, shapes: list[Block], state: State) -> None:
-    stem, *residuals, last = trunk
+    stem, *residuals, last = (list(part.children()) for part in trunk)
     named = [(stem, "_conv_stem", "_bn0"), (last, "_conv_head", "_bn1")]
-    for number, (residual, block) in enumerate(zip(residuals, shapes, strict=True)):
+    for number, (steps, block) in enumerate(zip(residuals, shapes, strict=True)):
         names = [("_expand_conv", "_bn0")] * block.widens + [("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
-        named += [(part, f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}") for part, (conv, norm) in zip(residual, names, strict=True)]
-    for part, conv, norm in named:
-        _fill(part[0], state, conv)
-        _fill(part[1], state, norm)
+        inside = f"_blocks.{number}."
+        named += [(list(step.children()), inside + conv, inside + norm) for step, (conv, norm) in zip(steps, names, strict=True)]
+    for layers, conv, norm in named:
+        _fill(layers[0], state, conv)
+        _fill(layers[1], state, norm)
 
 
 def _fill(layer: nn.Module, state: State, name: str) -> None:

@@ -1,0 +1,124 @@
+"""From a folder of pictures to a network that is published, and answers without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mingmu import verbs
+from mingmu.cli import main
+from mingmu.core.errors import BadRequest, Conflict, MissingExtra
+from mingmu.core.pixels import encode_png
+from mingmu.data.dataset import Dataset
+from mingmu.evaluate.predictions import TEST
+from mingmu.registry.store import Store
+from tests.train import made
+
+RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, verbs.Trained]:
+    folder = tmp_path_factory.mktemp("training")
+    store = Store(folder / "data")
+    photos = made.folder(folder / "photos", 30)
+    return store, verbs.train(store, photos, name="colours", recipe=RECIPE)
+
+
+def test_what_was_trained_is_published_measured_on_photos_it_never_saw_and_traceable(trained: tuple[Store, verbs.Trained]) -> None:
+    store, result = trained
+    assert store.resolve("colours") == result.version
+    assert result.report.measures.source == TEST
+    assert result.report.measures.accuracy.value > 0.9
+    dataset = Dataset.from_lines(store.datasets.examples(result.dataset))
+    assert {example.split for example in dataset} == {"train", "val", "test"}
+    assert result.report.measures.examples == sum(example.split == "test" for example in dataset)
+    lineage = store.records.lineage(result.version.digest)
+    assert lineage.dataset == dataset.digest
+    assert len(lineage.settings["curve"]) == 6
+
+
+def test_the_manifest_says_how_it_was_made_and_how_near_the_graph_is_to_the_network(trained: tuple[Store, verbs.Trained]) -> None:
+    store, result = trained
+    manifest = store.artifact(result.version.digest).manifest
+    assert manifest.kind == "model"
+    assert manifest.labels == ("blue", "red")
+    assert manifest.made_by["recipe"]["net"]["name"] == "cnn"  # type: ignore[index, call-overload]
+    assert 0 <= manifest.made_by["torch_to_artifact"] < 1e-4  # type: ignore[operator]
+    assert manifest.origin.source == "trained from nothing"
+
+
+def test_it_answers_in_a_process_that_cannot_import_torch(trained: tuple[Store, verbs.Trained], tmp_path: Path) -> None:
+    store, _ = trained
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(encode_png(made.photos(1, 20).pixels[0]))
+    code = "import sys; sys.modules.update(torch=None, timm=None); from mingmu.cli import main; main(sys.argv[1:])"
+    command = ["recognize", str(picture), "--recognizer", "colours", "--json", "--data-dir", str(store.data_dir)]
+    done = subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["answers"][0]["labels"][0]["label"] == "red"
+
+
+def test_the_service_answers_with_it(trained: tuple[Store, verbs.Trained]) -> None:
+    from starlette.testclient import TestClient
+
+    from mingmu.serve.http import create_app
+    from mingmu.settings import Settings
+
+    store, result = trained
+    with TestClient(create_app(Settings(data_dir=store.data_dir, job_workers=0))) as client:
+        picture = encode_png(made.photos(2, 20).pixels[1])
+        answer = client.post("/v1/recognizers/colours/recognize", content=picture, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200, answer.text
+    assert result.version.digest in answer.text + str(answer.headers)
+    assert "blue" in answer.text
+
+
+def test_a_training_goes_on_by_name(trained: tuple[Store, verbs.Trained], tmp_path: Path) -> None:
+    store, result = trained
+    photos = made.folder(tmp_path / "photos", 30)
+    again = verbs.train(store, photos, name="colours", recipe=RECIPE, resume=True)
+    assert again.curve == result.curve
+    with pytest.raises(Conflict, match="another recipe"):
+        verbs.train(store, photos, name="colours", recipe=RECIPE.changed(epochs=9), resume=True)
+
+
+def test_too_little_time_and_too_few_photos_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    photos = made.folder(tmp_path / "photos", 30)
+    with pytest.raises(BadRequest, match="1 seconds are too few"):
+        verbs.train(store, photos, name="colours", recipe=RECIPE, seconds=1)
+    with pytest.raises(BadRequest, match="training needs at least 2"):
+        verbs.train(store, photos / "red", name="colours", recipe=RECIPE)
+
+
+def test_without_what_it_needs_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.verbs.training.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'mingmu\[train\]'"):
+        verbs.train(Store(tmp_path / "data"), tmp_path, name="colours", recipe=RECIPE)
+
+
+def test_the_command_line_trains_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = made.folder(tmp_path / "photos", 30)
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('batch = 8\nprecision = "fp32"\n[net]\nname = "cnn"\n[schedule]\nepochs = 9\n')
+    page = tmp_path / "report.html"
+    command = ["train", str(photos), "--name", "colours", "--recipe", str(recipe), "--epochs", "1", "--size", "16"]
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--html", str(page), "--json", "--data-dir", str(tmp_path / "data")])
+    assert done.value.code == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["name"] == "colours"
+    assert len(document["curve"]) == 1
+    assert "How it learned" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("time", ["soon", "0s", "10"])
+def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["train", str(tmp_path), "--name", "colours", "--time", time])
+    assert done.value.code == 2
+    assert "--time" in capsys.readouterr().err
