@@ -26,6 +26,7 @@ from mingmu.train.augment import augment, mixed
 from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
 from mingmu.train.nets.classifier import Classifier
+from mingmu.train.objective import CrossEntropy, Objective
 from mingmu.train.optimiser import optimiser_of, set_rates
 from mingmu.train.precision import autocast, chosen
 from mingmu.train.recipe import Recipe
@@ -84,6 +85,7 @@ class Run:
 
     net: Classifier
     average: Classifier | None
+    objective: Objective
     optimiser: torch.optim.Optimizer
     feed: Feed
     held_out: Photos
@@ -126,6 +128,7 @@ def fit(
     folder: Path,
     *,
     size: int,
+    objective: Objective | None = None,
     identity: str = "",
     budget: float | None = None,
     resume: bool = False,
@@ -134,12 +137,13 @@ def fit(
 ) -> tuple[Epoch, ...]:
     """Train a network in place, as a recipe says; it ends with the weights of its best epoch. Gives the learning curve.
 
-    `held_out` decides which epoch is best; without any photos the last one is. With a budget in seconds the schedule is fitted
-    to the time. Checkpoints go to `folder`; `resume` goes on from the last, if it is of the same `identity`. Raises BadRequest
-    when the loss is no longer a number, Conflict when there is nothing to resume; an exception from `watch` stops it.
+    `held_out` decides which epoch is best; without any photos the last one is. What is made small is the `objective`, the
+    cross-entropy unless told otherwise. With a budget in seconds the schedule is fitted to the time. Checkpoints go to `folder`;
+    `resume` goes on from the last, if it is of the same `identity`. Raises BadRequest when the loss is no longer a number,
+    Conflict when there is nothing to resume; an exception from `watch` stops it.
     """
     with _set_up(recipe):
-        run = _run(net, feed, held_out, recipe, folder, size, identity, budget, watch, resume)
+        run = _run(net, feed, held_out, recipe, folder, size, objective or CrossEntropy(), identity, budget, watch, resume)
         events = EventFile(folder / "events")
         while not run.state.finished:
             _train_epoch(run, save_every)
@@ -166,7 +170,7 @@ def _train_epoch(run: Run, save_every: float) -> None:
         pixels, targets = _prepared(run, batch)
         set_rates(run.optimiser, recipe, run.done)
         with autocast(run.device, state.precision):
-            loss = functional.cross_entropy(run.net(pixels).float(), targets)
+            loss = run.objective(run.net, pixels, targets)
         value = float(loss.detach())
         if not math.isfinite(value):
             place = f"step {state.step + 1} of epoch {state.epoch + 1}"
@@ -304,6 +308,7 @@ def _run(
     recipe: Recipe,
     folder: Path,
     size: int,
+    objective: Objective,
     identity: str,
     budget: float | None,
     watch: Callable[[Now], None],
@@ -315,7 +320,8 @@ def _run(
     module.to(device=device, memory_format=torch.channels_last)
     state = State(identity, "fp32")
     average = copy.deepcopy(net).requires_grad_(False) if recipe.schedule.ema else None
-    run = Run(net, average, optimiser_of(net, recipe), feed, held_out, recipe, size, budget, folder, state, watch)
+    optimiser = optimiser_of(net, recipe, objective.to(device))
+    run = Run(net, average, objective, optimiser, feed, held_out, recipe, size, budget, folder, state, watch)
     if resume:
         _restore(run)
     else:
@@ -330,6 +336,7 @@ def _save(run: Run) -> None:
     state = run.state
     state.seconds, run.began = run.seconds, time.perf_counter()
     tensors = {f"net/{name}": tensor for name, tensor in run.net.state_dict().items()}
+    tensors |= {f"objective/{name}": tensor for name, tensor in run.objective.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in run.best.items()}
     if run.average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in run.average.state_dict().items()}
@@ -344,6 +351,7 @@ def _restore(run: Run) -> None:
         raise Conflict("the training that was cut short had another recipe or other photos; start anew, without --resume")
     run.state = State(**state | {"curve": [Epoch(**epoch) for epoch in state["curve"]]})
     run.net.load_state_dict(checkpoint.part_of(tensors, "net/"))
+    run.objective.load_state_dict(checkpoint.part_of(tensors, "objective/"))
     run.best = {name: tensor.to(run.device) for name, tensor in checkpoint.part_of(tensors, "best/").items()}
     if run.average is not None:
         run.average.load_state_dict(checkpoint.part_of(tensors, "average/"))

@@ -9,27 +9,31 @@ import torch
 from torch.nn import Parameter
 
 from mingmu.train.nets.classifier import Classifier
+from mingmu.train.objective import Objective
 from mingmu.train.recipe import Recipe, ScheduleTable
 
 LEVELS = 8  # parts of a network, from the pixels up, that learn at rates of their own; the head is one more
 
 
-def optimiser_of(net: Classifier, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser of a recipe. Each of its groups has a `level`; what is no matrix (biases, norms) does not decay."""
+def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch.optim.Optimizer:
+    """The optimiser of a recipe. Each of its groups has a `level`; what is no matrix (biases, norms) does not decay.
+
+    What an objective has to learn for itself learns as the head does.
+    """
     table = recipe.optimiser
     groups = [
         {"params": parameters, "level": level, "weight_decay": table.weight_decay if decays else 0.0, "lr": table.rate}
-        for level, decays, parameters in _grouped(net)
+        for level, decays, parameters in _grouped(net, objective)
     ]
     if table.kind == "sgd":
         return torch.optim.SGD(groups, lr=table.rate, momentum=table.momentum, nesterov=table.momentum > 0)
     return torch.optim.AdamW(groups, lr=table.rate)
 
 
-def _grouped(net: Classifier) -> Iterator[tuple[int, bool, list[Parameter]]]:
+def _grouped(net: Classifier, objective: Objective) -> Iterator[tuple[int, bool, list[Parameter]]]:
     body = [*net.trunk.parameters(), *net.neck.parameters()]
     leveled = [(number * LEVELS // len(body), parameter) for number, parameter in enumerate(body)]
-    leveled += [(LEVELS, parameter) for parameter in net.head.parameters()]
+    leveled += [(LEVELS, parameter) for parameter in (*net.head.parameters(), *objective.parameters())]
     for level in range(LEVELS + 1):
         for decays in (True, False):
             found = [parameter for at, parameter in leveled if at == level and (parameter.ndim > 1) == decays]
