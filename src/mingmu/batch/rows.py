@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from mingmu.batch.sources import Item
-from mingmu.core.answers import Answer
+from mingmu.core.answers import Answer, Box, Label, Labels
 from mingmu.core.batching import FORMATS, Format
 from mingmu.core.errors import BadRequest, MingmuError, MissingExtra
 
@@ -31,11 +31,12 @@ class Row:
     """What is written about one image. Where there is an `error`, there are no labels."""
 
     path: str
-    label: str | None = None  # the surest
+    label: str | None = None  # the surest; a detector may find nothing
     score: float | None = None
     labels: tuple[str, ...] = ()  # the surest first
     scores: tuple[float, ...] = ()
     ids: tuple[str, ...] = ()  # of the labels in their vocabulary, where it has ids
+    boxes: tuple[tuple[float, float, float, float], ...] = ()  # x, y, width, height in pixels, one for each label, of a detector
     abstain: bool = False
     error: str | None = None  # a kind
     detail: str | None = None
@@ -52,15 +53,16 @@ def row_of(item: Item, answer: Answer | MingmuError | None, digest: str) -> Row:
         return Row(path=path, error=item.error, detail=item.detail.translate(NO_TEXT), digest=digest)
     if isinstance(answer, MingmuError):
         return Row(path=path, error=answer.kind, detail=str(answer).translate(NO_TEXT), digest=digest)
-    first = answer.labels[0]
+    found = answer.labels if isinstance(answer, Labels) else answer.boxes
     return Row(
         path=path,
-        label=first.label,
-        score=first.score,
-        labels=tuple(one.label for one in answer.labels),
-        scores=tuple(one.score for one in answer.labels),
-        ids=tuple(one.id for one in answer.labels if one.id),
-        abstain=answer.abstain,
+        label=found[0].label if found else None,
+        score=found[0].score if found else None,
+        labels=tuple(one.label for one in found),
+        scores=tuple(one.score for one in found),
+        ids=tuple(one.id for one in found if isinstance(one, Label) and one.id),
+        boxes=tuple((one.x, one.y, one.width, one.height) for one in found if isinstance(one, Box)),
+        abstain=isinstance(answer, Labels) and answer.abstain,
         digest=digest,
     )
 
@@ -99,7 +101,7 @@ class Tally:
         if row["error"]:
             self.errors[row["error"]] += 1
         else:
-            self.labels[row["label"]] += 1
+            self.labels.update([row["label"]] if row["label"] else [])
 
 
 def write(lines: Path, target: Path, format: Format) -> Tally:
@@ -140,7 +142,7 @@ def _parquet(target: Path) -> Iterator[Write]:
     import pyarrow.parquet
 
     text, number = pyarrow.string(), pyarrow.float64()
-    kinds = [text, text, number, pyarrow.list_(text), pyarrow.list_(number), pyarrow.list_(text), pyarrow.bool_(), text, text, text]
+    kinds = [text, text, number, pyarrow.list_(text), pyarrow.list_(number), pyarrow.list_(text), pyarrow.list_(pyarrow.list_(number)), pyarrow.bool_(), text, text, text]
     schema = pyarrow.schema(list(zip((each.name for each in fields(Row)), kinds, strict=True)))
     waiting: list[dict[str, Any]] = []
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as file:

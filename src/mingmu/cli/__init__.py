@@ -66,7 +66,18 @@ def root(
 def recognize(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Files, folders, quoted glob patterns, or - for standard input.")],
     recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=complete_name)] = "general",
-    top: Annotated[int, typer.Option(min=1, help="How many labels to give, the surest first.")] = 5,
+    top: Annotated[int | None, typer.Option(min=1, help="How many labels or boxes, at most.", show_default="5 labels")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The least score of a box.", show_default="the recognizer's")
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="How much of their union two boxes of a label may share.", show_default="the recognizer's"),
+    ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Write the image with its answer drawn on it: a .jpg or .png file, or a folder.", show_default=False),
+    ] = None,
     every: Annotated[
         str | None, typer.Option(metavar="STEP", help="How often to look at videos: 0.5s, or 10f for frames.", show_default="1s")
     ] = None,
@@ -80,12 +91,14 @@ def recognize(
     """
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.core.answers import Wish
 
     settings, step = load_settings(data_dir), _step(every)
     with render.progress() as report:
         opened = verbs.open_recognizer(settings, recognizer, report)
     sources = verbs.image_sources(images, videos=every is not None)
-    answers = verbs.recognize(opened.recognizer, sources, top=top, threads=settings.threads, every=step)
+    wish = Wish(top=top, threshold=threshold, overlap=overlap)
+    answers = verbs.recognize(opened.recognizer, sources, wish=wish, threads=settings.threads, every=step)
     said_by = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
     failed = False
     with render.json_list(said_by, "answers") if as_json else nullcontext() as add:

@@ -33,7 +33,7 @@ def batch(
     ],
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .jsonl.")],
     recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=complete_name)] = "general",
-    top: Annotated[int, typer.Option(help=DESCRIPTIONS["top"], min=1, max=MAX_TOP)] = 5,
+    top: Annotated[int | None, typer.Option(help=DESCRIPTIONS["top"], min=1, max=MAX_TOP, show_default=False)] = None,
     coverage: Annotated[float | None, typer.Option(help=DESCRIPTIONS["coverage"], show_default=False)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, even where OUT or a part of it is there.")] = False,
     as_json: Json = False,

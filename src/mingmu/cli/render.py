@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from mingmu.core.answers import Answer, Label
+from mingmu.core.answers import Answer, Labels
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
@@ -98,15 +98,34 @@ def print_answer(source: str, answer: Answer | MingmuError) -> None:
     source = on_one_line(source)
     console = Console(highlight=False)
     if not console.is_terminal:
-        for one in answer.labels:
-            print(source, on_one_line(one.label), f"{one.score:.4f}", *(["abstain"] if answer.abstain else []), sep="\t")
+        for label, score, rest in _lines(answer):
+            print(source, label, f"{score:.4f}", *rest, sep="\t")
         sys.stdout.flush()
         return
     grid = Table.grid(padding=(0, 2))
-    for one in answer.labels:
-        grid.add_row(f"  {one.score:6.1%}", Text("━" * max(1, round(BAR * one.score)), style="green"), Text(on_one_line(one.label)))
-    console.print(Text(source, style="bold"), Text("not sure enough to say", style="yellow") if answer.abstain else "")
+    for label, score, rest in _lines(answer):
+        grid.add_row(f"  {score:6.1%}", Text("━" * max(1, round(BAR * score)), style="green"), Text(label), Text(_place(rest), style="dim"))
+    console.print(Text(source, style="bold"), Text(_remark(answer), style="yellow"))
     console.print(grid)
+
+
+def _lines(answer: Answer) -> list[tuple[str, float, list[str]]]:
+    """Label, score, and what else a line says: that it abstains; or where a box is: x, y, width, height."""
+    if isinstance(answer, Labels):
+        return [(on_one_line(one.label), one.score, ["abstain"] if answer.abstain else []) for one in answer.labels]
+    return [
+        (on_one_line(box.label), box.score, [f"{value:.1f}" for value in (box.x, box.y, box.width, box.height)]) for box in answer.boxes
+    ]
+
+
+def _place(rest: list[str]) -> str:
+    return "at {}, {}: {} x {}".format(*rest) if len(rest) == 4 else ""
+
+
+def _remark(answer: Answer) -> str:
+    if isinstance(answer, Labels):
+        return "not sure enough to say" if answer.abstain else ""
+    return "" if answer.boxes else "nothing found"
 
 
 def print_listing(found: Sequence[tuple[str, Stored | MingmuError]], available: Sequence[Entry]) -> None:
@@ -174,11 +193,7 @@ def facts(stored: Stored) -> list[tuple[str, str]]:
 def answer_json(answer: Answer | MingmuError) -> dict[str, Any]:
     if isinstance(answer, MingmuError):
         return {"error": error_json(answer)}
-    return {"labels": [_label_json(one) for one in answer.labels]} | ({"abstain": True} if answer.abstain else {})
-
-
-def _label_json(one: Label) -> dict[str, Any]:
-    return {"label": one.label, "score": one.score} | ({"id": one.id} if one.id else {})
+    return answer.document()
 
 
 def error_json(error: MingmuError | OSError) -> dict[str, str]:

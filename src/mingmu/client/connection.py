@@ -45,14 +45,18 @@ class Client:
         self._retries = retries
         self._patience = httpx.Timeout(timeout, read=max(timeout, LONGEST_SILENCE))
 
-    def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
-        """What one image shows; `recognizer` may carry a version, as in `flowers@3`."""
-        return self._ask(one(image, recognizer, top))
+    def recognize(self, image: Image, recognizer: str = "general", **wished: Unpack[Wished]) -> Recognition:
+        """What one image shows; `recognizer` may carry a version, as in `flowers@3`.
 
-    def recognize_many(self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5) -> list[Recognition | MingmuError]:
+        Labels are the five surest, or as many as `top`, or with `coverage` those among which the true one is that often. Of boxes
+        come those whose score is at least `threshold`, and which share less than `overlap` with a surer one of their label.
+        """
+        return self._ask(one(image, recognizer, wished))
+
+    def recognize_many(self, images: Iterable[Image], recognizer: str = "general", **wished: Unpack[Wished]) -> list[Recognition | MingmuError]:
         """An answer for each image, or the error that it alone met; sent several to a request."""
         answers: list[Recognition | MingmuError] = []
-        for call in portions(images, recognizer, top):
+        for call in portions(images, recognizer, wished):
             portion = self._ask(call)
             answers += portion
         return answers
@@ -244,14 +248,14 @@ class AsyncClient:
         self._retries = retries
         self._patience = httpx.Timeout(timeout, read=max(timeout, LONGEST_SILENCE))
 
-    async def recognize(self, image: Image, recognizer: str = "general", *, top: int = 5) -> Recognition:
-        return await self._ask(await asyncio.to_thread(one, image, recognizer, top))
+    async def recognize(self, image: Image, recognizer: str = "general", **wished: Unpack[Wished]) -> Recognition:
+        return await self._ask(await asyncio.to_thread(one, image, recognizer, wished))
 
     async def recognize_many(
-        self, images: Iterable[Image], recognizer: str = "general", *, top: int = 5
+        self, images: Iterable[Image], recognizer: str = "general", **wished: Unpack[Wished]
     ) -> list[Recognition | MingmuError]:
         answers: list[Recognition | MingmuError] = []
-        calls = portions(images, recognizer, top)
+        calls = portions(images, recognizer, wished)
         while call := await asyncio.to_thread(next, calls, None):  # reading and encoding would hold up the loop
             portion = await self._ask(call)
             answers += portion

@@ -11,7 +11,7 @@ import httpx
 
 from mingmu.client.calls import Call, Page, document_of, error_of, listing
 from mingmu.client.images import Image, encoded
-from mingmu.core.answers import Answer, Label, Labels
+from mingmu.core.answers import Answer, Box, Boxes, Label, Labels, Wished
 from mingmu.core.errors import BadImage, MingmuError
 
 PORTION_IMAGES = 16  # images in one request of `recognize_many`
@@ -39,7 +39,7 @@ class Listed:
     created: str  # ISO 8601, UTC
 
 
-def one(image: Image, recognizer: str, top: int) -> Call[Recognition]:
+def one(image: Image, recognizer: str, wished: Wished) -> Call[Recognition]:
     def read(response: httpx.Response) -> Recognition:
         answer = _recognitions(document_of(response))[0]
         if isinstance(answer, MingmuError):
@@ -47,22 +47,22 @@ def one(image: Image, recognizer: str, top: int) -> Call[Recognition]:
         return answer
 
     body = {"content": encoded(image), "headers": {"Content-Type": "application/octet-stream"}}
-    return Call(_recognize(recognizer, top) | body, read)
+    return Call(_recognize(recognizer, wished) | body, read)
 
 
-def portions(images: Iterable[Image], recognizer: str, top: int) -> Iterator[Call[list[Recognition | MingmuError]]]:
+def portions(images: Iterable[Image], recognizer: str, wished: Wished) -> Iterator[Call[list[Recognition | MingmuError]]]:
     """Requests that together hold all images, each small enough for any service."""
     portion: list[bytes] = []
     for data in map(encoded, images):
         if portion and (len(portion) == PORTION_IMAGES or sum(map(len, portion)) + len(data) > PORTION_BYTES):
-            yield _several(portion, recognizer, top)
+            yield _several(portion, recognizer, wished)
             portion = []
         portion.append(data)
     if portion:
-        yield _several(portion, recognizer, top)
+        yield _several(portion, recognizer, wished)
 
 
-def _several(images: list[bytes], recognizer: str, top: int) -> Call[list[Recognition | MingmuError]]:
+def _several(images: list[bytes], recognizer: str, wished: Wished) -> Call[list[Recognition | MingmuError]]:
     def read(response: httpx.Response) -> list[Recognition | MingmuError]:
         try:
             return _recognitions(document_of(response))
@@ -72,11 +72,11 @@ def _several(images: list[bytes], recognizer: str, top: int) -> Call[list[Recogn
             return [error]  # a request of one image fails as a whole
 
     files = [("image", (str(number), data, "application/octet-stream")) for number, data in enumerate(images)]
-    return Call(_recognize(recognizer, top) | {"files": files}, read)
+    return Call(_recognize(recognizer, wished) | {"files": files}, read)
 
 
-def _recognize(recognizer: str, top: int) -> dict[str, Any]:
-    return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": {"top": top}}
+def _recognize(recognizer: str, wished: Wished) -> dict[str, Any]:
+    return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": {name: value for name, value in wished.items() if value is not None}}
 
 
 def recognizers() -> Call[Page[Listed]]:
@@ -90,9 +90,11 @@ def listed(row: Mapping[str, Any]) -> Listed:
 def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:
     said_by = document["recognizer"], document["version"], document["digest"]
     timing = document["timing_ms"]
-    return [error_of(row["error"]) if "error" in row else Recognition(*said_by, _labels(row), timing) for row in document["answers"]]
+    return [error_of(row["error"]) if "error" in row else Recognition(*said_by, _answer(row), timing) for row in document["answers"]]
 
 
-def _labels(row: dict[str, Any]) -> Labels:
+def _answer(row: dict[str, Any]) -> Answer:
+    if "boxes" in row:
+        return Boxes(tuple(Box(**box) for box in row["boxes"]))
     labels = tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"])
     return Labels(labels, row.get("abstain", False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +22,53 @@ class Labels:
     labels: tuple[Label, ...]
     abstain: bool = False  # too little confidence, or unlike anything the recognizer was taught
 
+    def document(self) -> dict[str, Any]:
+        """The answer as JSON has it."""
+        labels = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in self.labels]
+        return {"labels": labels} | ({"abstain": True} if self.abstain else {})
 
-Answer = Labels  # a tagged union once detect, embed and read join
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One thing and where it is, in pixels of the upright image as it was sent; x and y are its left upper corner."""
+
+    label: str
+    score: float  # 0..1
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """The answer of a detector: what it found, the surest first. It may have found nothing."""
+
+    boxes: tuple[Box, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The answer as JSON has it."""
+        names = Box.__slots__
+        return {"boxes": [{name: getattr(box, name) for name in names} for box in self.boxes]}
+
+
+Answer = Labels | Boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an answer shall hold, where that is up to who asks; None leaves it to the task and the manifest."""
+
+    top: int | None = None  # how many labels, or boxes, at most
+    coverage: float | None = None  # instead of `top`: the smallest set of labels that holds the truth so often
+    threshold: float | None = None  # the least score of a box
+    overlap: float | None = None  # how much of their union two boxes of a label may share
+
+
+class Wished(TypedDict, total=False):
+    """The same, as the keywords of a call in Python."""
+
+    top: int | None
+    coverage: float | None
+    threshold: float | None
+    overlap: float | None

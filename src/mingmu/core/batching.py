@@ -13,6 +13,7 @@ FORMATS: Mapping[Format, str] = {
     "parquet": "application/vnd.apache.parquet",
 }
 MAX_TOP = 1000
+TOP = "How many labels or boxes to give, at most, the surest first; labels are 5 unless told otherwise."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class BatchOptions:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
-    top: int = field(default=5, metadata={"description": "How many labels to give, the surest first.", "ge": 1, "le": MAX_TOP})
+    top: int | None = field(default=None, metadata={"description": TOP, "ge": 1, "le": MAX_TOP})
     coverage: float | None = field(
         default=None,
         metadata={"description": "Instead of `top`: the labels among which the true one is this often, as in 0.95.", "gt": 0, "lt": 1},
@@ -31,5 +32,5 @@ class BatchOptions:
 class Asked(TypedDict, total=False):
     """The same, as the keywords of a call in Python."""
 
-    top: int
+    top: int | None
     coverage: float | None

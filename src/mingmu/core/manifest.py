@@ -40,6 +40,14 @@ class HeadSpec(Strict):
     least_likeness: float | None = Field(default=None, ge=-1, le=1)  # a photo less like the known ones is no answer; None: not looked at
 
 
+class DetectSpec(Strict):
+    """Which boxes of a detector count, unless a request says otherwise."""
+
+    threshold: float = Field(default=0.3, ge=0, le=1)  # the least score
+    overlap: float = Field(default=0.45, ge=0, le=1)  # two boxes of a label that share more of their union are one thing
+    most: int = Field(default=100, ge=1, le=1000)
+
+
 class Origin(Strict):
     """Where the weights come from, and under which terms."""
 
@@ -72,11 +80,12 @@ class Manifest(Strict):
     format: Literal["mingmu-artifact/1"] = "mingmu-artifact/1"
     kind: Kind
     name: str = Field(min_length=1, max_length=200)
-    task: Literal["classify", "embed"]
+    task: Literal["classify", "detect", "embed"]
     pixels: PixelSpec
     labels: tuple[str, ...] = ()
     label_ids: tuple[str, ...] = ()
     head: HeadSpec | None = None
+    detect: DetectSpec | None = None
     origin: Origin
     runs: Runs = Runs()
     tolerance: Tolerance = Tolerance()
@@ -90,6 +99,10 @@ class Manifest(Strict):
             raise ValueError(f"a {self.kind} has {'no' if self.head is None else 'a'} head section")
         if self.task == "classify" and len(self.labels) < 2:
             raise ValueError(f"a classifier has at least 2 labels, this one has {len(self.labels)}")
+        if (self.task == "detect") != (self.detect is not None):
+            raise ValueError(f"a manifest for {self.task} has {'no' if self.detect is None else 'a'} detect section")
+        if self.task == "detect" and not self.labels:
+            raise ValueError("a detector has at least 1 label")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels repeat")
         if self.label_ids and len(self.label_ids) != len(self.labels):

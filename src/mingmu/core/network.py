@@ -9,7 +9,7 @@ from mingmu.core.errors import BadArtifact, BadModel
 from mingmu.core.manifest import Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
-from mingmu.core.runtime import MAP, SCORES, OnnxRuntime, Outputs, Runtime
+from mingmu.core.runtime import MAP, READ, OnnxRuntime, Outputs, Runtime
 
 
 def runtime_of(model: bytes, runs: Runs, *, threads: int = 1) -> Runtime:
@@ -55,15 +55,13 @@ class Network:
         """
         manifest = self.artifact.manifest
         outputs = tuple(name for name in self.runtime.outputs if name != MAP)
-        if manifest.kind == "model" and SCORES not in outputs:
-            raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {SCORES!r}")
+        if manifest.kind == "model" and (missing := sorted({*READ[manifest.task]} - {*outputs})):
+            raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {missing[0]!r}")
         for probe in probes_of(self.artifact, outputs):
             frame = manifest.pixels.frame(probe.image)
             check_pixels(probe, frame, manifest.tolerance.pixels)
             for alone in (False, True):
                 check_outputs(probe, self._run(frame, outputs, alone=alone), manifest.tolerance.outputs)
-            if manifest.kind == "model" and probe.outputs[SCORES].shape != (len(manifest.labels),):
-                raise BadArtifact(f"{manifest.name}: scores {probe.outputs[SCORES].shape} for {len(manifest.labels)} labels")
 
     def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
         """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""

@@ -54,6 +54,22 @@ class Limits:
             raise ImageTooLarge(f"image is {width}x{height} = {width * height / 1e6:.4g} Mpx; the limit is {limit}")
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which part of an image a frame shows: the way back to the original."""
+
+    size: tuple[int, int]  # width, height of the frame
+    original: tuple[int, int]  # width, height of the upright original
+    box: Box  # what the frame covers, in upright original pixels; with letterbox it exceeds the image
+
+    def back(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Corners (left, top, right, bottom), float32 [N, 4], from pixels of the frame to those of the original, cut at its edges."""
+        (width, height), (left, top, right, bottom) = self.size, self.box
+        scale = np.array([(right - left) / width, (bottom - top) / height], np.float64)
+        corners = boxes.reshape(-1, 2, 2) * scale + (left, top)
+        return np.clip(corners, 0, self.original).reshape(-1, 4).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """An image ready for the graph, and the way back to the original."""
@@ -61,6 +77,10 @@ class Frame:
     pixels: Pixels  # uint8 [H, W, 3], RGB, contiguous, read-only
     original: tuple[int, int]  # width, height of the upright original
     box: Box  # what the frame covers, in upright original pixels; with letterbox it exceeds the image
+
+    @property
+    def view(self) -> View:
+        return View((self.pixels.shape[1], self.pixels.shape[0]), self.original, self.box)
 
     def to_original(self, x: float, y: float) -> tuple[float, float]:
         """Where a point of the frame lies in the upright original, both in pixels from the top left corner."""

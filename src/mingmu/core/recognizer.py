@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.core.answers import Answer
-from mingmu.core.artifact import Artifact
+from mingmu.core.answers import Answer, Labels, Wish, Wished
+from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.doubt import prediction_sets
 from mingmu.core.errors import BadArtifact, MingmuError, NoCoverage, NotExplainable
 from mingmu.core.head import Head, Scores
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
-from mingmu.core.pixels import Frame, Limits
+from mingmu.core.pixels import Frame, Limits, View
 from mingmu.core.probes import check_outputs, check_pixels, probes_of
 from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
 
@@ -33,15 +33,30 @@ BETWEEN_VARIANTS = 0.35
 class Reading:
     """What a recognizer read off one image."""
 
-    scores: Scores  # [C]
+    rows: Outputs  # one image's row of each output that the task reads
+    view: View  # what of the image was looked at
     likeness: float | None  # to what it was taught, -1 to 1; None where the recognizer does not look at it
+
+    @property
+    def scores(self) -> Scores:
+        """Of a classifier, float32 [C]."""
+        return self.rows[SCORES]
 
 
 class Task(Protocol):
-    """What scores mean."""
+    """What a network's outputs mean."""
 
-    def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Answer:
-        """One image's scores, float32 [C], as an answer."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs of a whole model that it reads."""
+        ...
+
+    def check(self, rows: Outputs, manifest: Manifest) -> None:
+        """Raise BadArtifact unless one image's outputs can be read with this manifest."""
+        ...
+
+    def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Answer:
+        """One image's outputs as an answer."""
         ...
 
 
@@ -66,7 +81,7 @@ class Recognizer:
     @property
     def wants(self) -> tuple[str, ...]:
         """The network outputs that its scores are made of."""
-        return (SCORES,) if self.head is None else self.head.spec.features
+        return self.task.outputs if self.head is None else self.head.spec.features
 
     @property
     def explainable(self) -> bool:
@@ -85,11 +100,14 @@ class Recognizer:
         """Scores, float32 [N, C], from the outputs named by `wants`."""
         return outputs[SCORES] if self.head is None else self.head.scores(outputs)
 
-    def readings_from(self, outputs: Outputs) -> list[Reading]:
-        """A reading for each of N images, from the outputs named by `wants`."""
-        scores = self.scores_from(outputs)
+    def readings_from(self, outputs: Outputs, frames: Sequence[Frame]) -> list[Reading]:
+        """A reading for each of N frames, from the outputs named by `wants`."""
+        read = outputs if self.head is None else {SCORES: self.head.scores(outputs)}
         found = self.head.likeness(outputs) if self.head else None
-        return [Reading(row, None if found is None else float(found[i])) for i, row in enumerate(scores)]
+        return [
+            Reading({name: values[i] for name, values in read.items()}, frame.view, None if found is None else float(found[i]))
+            for i, frame in enumerate(frames)
+        ]
 
     def outputs(self, frames: Sequence[Frame]) -> Outputs:
         """The outputs named by `wants`, of N frames."""
@@ -99,32 +117,38 @@ class Recognizer:
         """Scores, float32 [N, C], of N frames."""
         return self.scores_from(self.outputs(frames))
 
-    def interpret(self, reading: Reading, *, top: int = 5, coverage: float | None = None) -> Answer:
-        """A reading as a typed answer: the `top` labels, or, with `coverage`, the smallest set that holds the truth so often.
+    def interpret(self, reading: Reading, wish: Wish = Wish()) -> Answer:
+        """A reading as a typed answer.
 
-        Raises NoCoverage if the recognizer was not taught with held-out photos, or the coverage is not between 0 and 1.
+        Raises NoCoverage if a coverage is wished for that is not between 0 and 1, or of a recognizer that was not taught with
+        held-out photos.
         """
-        if coverage is not None:
-            top = self._set_size(reading.scores, coverage)
-        answer = self.task.interpret(reading.scores, self.manifest, top=top)
-        return replace(answer, abstain=True) if self._abstains(reading) else answer
+        if wish.coverage is not None:
+            wish = replace(wish, top=self._set_size(reading, wish.coverage))
+        answer = self.task.interpret(reading.rows, reading.view, self.manifest, wish)
+        return replace(answer, abstain=True) if isinstance(answer, Labels) and self._abstains(reading) else answer
 
-    def recognize(self, images: Sequence[bytes], *, top: int = 5, coverage: float | None = None) -> list[Answer | MingmuError]:
-        """An answer for each image, or the error that it alone met."""
-        return [self._recognize_one(image, top, coverage) for image in images]
+    def read(self, frame: Frame) -> Reading:
+        """What it reads off one frame."""
+        return self.readings_from(self.outputs([frame]), [frame])[0]
 
-    def _recognize_one(self, image: bytes, top: int, coverage: float | None) -> Answer | MingmuError:
+    def recognize(self, images: Sequence[bytes], **wished: Unpack[Wished]) -> list[Answer | MingmuError]:
+        """An answer for each image, or the error that it alone met. What may be asked for: `top`, `coverage`, … of `Wish`."""
+        wish = Wish(**wished)
+        return [self._recognize_one(image, wish) for image in images]
+
+    def _recognize_one(self, image: bytes, wish: Wish) -> Answer | MingmuError:
         try:
-            return self.interpret(self.readings_from(self.outputs([self.frame(image)]))[0], top=top, coverage=coverage)
+            return self.interpret(self.read(self.frame(image)), wish)
         except MingmuError as error:
             return error
 
-    def _set_size(self, scores: Scores, coverage: float) -> int:
+    def _set_size(self, reading: Reading, coverage: float) -> int:
         if not 0 < coverage < 1:
             raise NoCoverage(f"coverage is {coverage:g}; it lies between 0 and 1")
         if self.head is None or self.head.doubt is None or not self.covers:
             raise NoCoverage(f"{self.manifest.name} was sealed without held-out scores, so it can promise no coverage")
-        return int(prediction_sets(scores[None], self.head.doubt.conformal, coverage).sum())
+        return int(prediction_sets(reading.scores[None], self.head.doubt.conformal, coverage).sum())
 
     def _abstains(self, reading: Reading) -> bool:
         if self.head is None:
@@ -152,7 +176,9 @@ class Recognizer:
         A head on another variant of its backbone than it was taught on may answer a little otherwise: see BETWEEN_VARIANTS.
         """
         if self.head is None:
-            return self.network.prove()
+            self.network.prove()
+            known = self.network.artifact.arrays(PROBES)
+            return self.task.check({name: known[name][0] for name in self.wants}, self.manifest)
         tolerance, spec = self.manifest.tolerance, self.head.spec
         at_home = self.network.artifact.digest == (spec.taught_on or spec.backbone)
         probes = probes_of(self.artifact, (SCORES,), self.network.artifact)

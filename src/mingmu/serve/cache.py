@@ -72,4 +72,4 @@ class Cache:
 
 
 def _size(seen: Seen) -> int:
-    return ENTRY_BYTES + int(seen.reading.scores.nbytes)
+    return ENTRY_BYTES + sum(int(row.nbytes) for row in seen.reading.rows.values())

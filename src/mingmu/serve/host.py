@@ -366,7 +366,7 @@ def _run_decoded(network: Network, works: Sequence[tuple[_Work, Decoded]], is_al
     readings: dict[int, Reading] = {}
     for recognizer in {work.recognizer.digest: work.recognizer for work, _ in works}.values():
         mine = [i for i, (work, _) in enumerate(works) if work.recognizer.digest == recognizer.digest]
-        own = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants})
+        own = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants}, [works[i][1].frame for i in mine])
         readings |= dict(zip(mine, own, strict=True))
     return [_Row(decoded, readings[i], outputs[MAP][i] if work.explain else None, ran) for i, (work, decoded) in enumerate(works)]
 

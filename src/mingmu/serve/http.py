@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from mingmu.core.answers import Wish
 from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
 from mingmu.serve import datasets, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.attendance import together
@@ -31,14 +32,13 @@ from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
 from mingmu.serve.live import Live
 from mingmu.serve.problems import KINDS, Problem
-from mingmu.serve.queries import Page, flag, query
+from mingmu.serve.queries import Page, flag, query, share
 from mingmu.serve.replies import json_answer, service_of, store_of
 from mingmu.serve.service import Call, Service
 from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
 
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
-DEFAULT_TOP = 5
 COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
 
 
@@ -167,7 +167,7 @@ async def recognize(request: Request) -> Response:
         given = call.body, content_type, service.max_images
         wanted = await service.read(call, images_in, *given) if media_type_of(content_type) == JSON else images_in(*given)
         call.visit.images = len(wanted.images)
-        answerer = _Answerer(service, served, call, replace(asked, top=wanted.top) if wanted.top else asked)
+        answerer = _Answerer(service, served, call, replace(asked, wish=replace(asked.wish, top=wanted.top)) if wanted.top else asked)
         if len(wanted.images) == 1:
             answers = [await answerer.answer(wanted.images[0])]
         else:
@@ -197,26 +197,26 @@ async def stream(socket: WebSocket) -> None:
 class Asked:
     """What the query asks for."""
 
-    top: int
+    wish: Wish
     explain: bool
-    coverage: float | None
 
     @classmethod
     def of(cls, request: HTTPConnection) -> Asked:
         """Read the query; raises BadRequest."""
-        given = query(request, "top", "coverage", "explain")
-        top, coverage = given.get("top", str(DEFAULT_TOP)), given.get("coverage")
-        if not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
+        given = query(request, "top", "coverage", "threshold", "overlap", "explain")
+        top, coverage = given.get("top"), given.get("coverage")
+        if top is not None and not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
             raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
         if coverage is not None and not COVERAGE.fullmatch(coverage):
             raise BadRequest(f"coverage is {coverage[:20]!r}; it is a number between 0 and 1, such as 0.95")
-        return cls(int(top), flag(given, "explain"), None if coverage is None else float(coverage))
+        wish = Wish(int(top) if top else None, float(coverage) if coverage else None, share(given, "threshold"), share(given, "overlap"))
+        return cls(wish, flag(given, "explain"))
 
     def check(self, served: Served) -> None:
         """Raise NotExplainable or NoCoverage where the recognizer cannot give what is asked for."""
         if self.explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
-        if self.coverage is not None and not served.recognizer.covers:
+        if self.wish.coverage is not None and not served.recognizer.covers:
             raise NoCoverage(f"{served.version.name} was sealed without held-out scores, so it can promise no coverage")
 
 
@@ -240,13 +240,8 @@ class _Answerer:
             self._service.telemetry.failed(self._call.visit, error.kind)
             raise
         self._service.telemetry.saw(self._call.visit, seen)
-        found = self._served.recognizer.interpret(seen.reading, top=self._asked.top, coverage=self._asked.coverage)
-        labels: list[dict[str, Any]] = [
-            {"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in found.labels
-        ]
-        abstain = {"abstain": True} if found.abstain else {}
-        explanation = {"explanation": await self._explanation(seen, labels[0]["label"])} if self._asked.explain else {}
-        return {"labels": labels} | abstain | explanation
+        answer = self._served.recognizer.interpret(seen.reading, self._asked.wish).document()
+        return answer | ({"explanation": await self._explanation(seen, answer["labels"][0]["label"])} if self._asked.explain else {})
 
     async def answer_or_error(self, source: Source) -> dict[str, Any]:
         """The answer for one image of several, or the error that is its own; what concerns the whole request is raised."""

@@ -6,6 +6,7 @@ page, null where there is none. Entries that come or go meanwhile neither repeat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from mingmu.registry.naming import NAME, NUMBER
 
 MOST = 1000  # entries of a page
 PAGED = ("limit", "after")
+SHARE = re.compile(r"0|1|[01]\.0{0,6}|0?\.[0-9]{1,6}")
 
 T = TypeVar("T")
 
@@ -29,6 +31,14 @@ def query(request: HTTPConnection, *known: str) -> dict[str, str]:
         there = f"there are {', '.join(known)}" if known else "there are none here"
         raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; {there}")
     return given
+
+
+def share(given: Mapping[str, str], name: str) -> float | None:
+    """A parameter that is a number from 0 to 1; None if it is not there."""
+    said = given.get(name)
+    if said is not None and not SHARE.fullmatch(said):
+        raise BadRequest(f"{name} is {said[:20]!r}; it is a number from 0 to 1, such as 0.5")
+    return None if said is None else float(said)
 
 
 def flag(given: Mapping[str, str], name: str) -> bool:

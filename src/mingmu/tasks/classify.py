@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from mingmu.core.answers import Label, Labels
-from mingmu.core.head import Scores
+from mingmu.core.answers import Label, Labels, Wish
+from mingmu.core.errors import BadArtifact
 from mingmu.core.manifest import Manifest
+from mingmu.core.pixels import View
+from mingmu.core.runtime import READ, SCORES, Outputs
+
+TOP = 5
 
 
 class Classify:
     """Reads scores, float32 [C], as labels: shares of 1 where one label is true, each on its own where several may be."""
 
-    def interpret(self, scores: Scores, manifest: Manifest, *, top: int) -> Labels:
+    outputs = READ["classify"]
+
+    def check(self, rows: Outputs, manifest: Manifest) -> None:
+        """Raise BadArtifact unless there is a score for each label."""
+        if rows[SCORES].shape != (len(manifest.labels),):
+            raise BadArtifact(f"{manifest.name}: scores {rows[SCORES].shape} for {len(manifest.labels)} labels")
+
+    def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Labels:
         """The `top` labels, the surest first; equal scores keep the order of the labels."""
-        order = np.argsort(-scores, kind="stable")[:top]
-        ids = manifest.label_ids
+        scores, ids = rows[SCORES], manifest.label_ids
+        order = np.argsort(-scores, kind="stable")[: wish.top or TOP]
         return Labels(tuple(Label(manifest.labels[i], float(scores[i]), ids[i] if ids else None) for i in order))

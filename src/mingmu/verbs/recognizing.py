@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mingmu.core.answers import Answer
+from mingmu.core.answers import Answer, Wish
 from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
@@ -119,7 +119,7 @@ def open_recognizer(settings: Settings, reference: str, progress: Progress = sil
 
 
 def recognize(
-    recognizer: Recognizer, sources: Iterable[str], *, top: int = 5, threads: int = 0, every: Every = EACH_SECOND
+    recognizer: Recognizer, sources: Iterable[str], *, wish: Wish = Wish(), threads: int = 0, every: Every = EACH_SECOND
 ) -> Iterator[tuple[str, Answer | MingmuError]]:
     """Each source with its answer or the error it alone met, in order, while the next ones are already being looked at.
 
@@ -130,7 +130,7 @@ def recognize(
     with ThreadPoolExecutor(workers) as pool:
         running: deque[tuple[str, Callable[[], Answer | MingmuError]]] = deque()
         try:
-            for source, look in _looks(recognizer, sources, top, workers, every):
+            for source, look in _looks(recognizer, sources, wish, workers, every):
                 running.append((source, pool.submit(look).result))
                 if len(running) > 2 * workers:
                     name, result = running.popleft()
@@ -243,23 +243,23 @@ def _found(store: Store, name: str) -> Stored | MingmuError:
         return error
 
 
-def _looks(recognizer: Recognizer, sources: Iterable[str], top: int, threads: int, every: Every) -> Iterator[tuple[str, Look]]:
+def _looks(recognizer: Recognizer, sources: Iterable[str], wish: Wish, threads: int, every: Every) -> Iterator[tuple[str, Look]]:
     """Each picture with the call that looks at it."""
     for source in sources:
         if source != STDIN and holds_video(source):
-            yield from looks(recognizer, source, every, top=top, threads=threads)
+            yield from looks(recognizer, source, every, wish=wish, threads=threads)
         else:
             # Standard input is read here: a thread that waits for a person cannot be stopped by Ctrl-C.
             data = sys.stdin.buffer.read(recognizer.limits.max_bytes + 1) if source == STDIN else None
-            yield source, partial(_look, recognizer, source, data, top)
+            yield source, partial(_look, recognizer, source, data, wish)
 
 
-def _look(recognizer: Recognizer, source: str, data: bytes | None, top: int) -> Answer | MingmuError:
+def _look(recognizer: Recognizer, source: str, data: bytes | None, wish: Wish) -> Answer | MingmuError:
     try:
         data = _read(source, recognizer.limits.max_bytes) if data is None else data
+        return recognizer.interpret(recognizer.read(recognizer.frame(data)), wish)
     except MingmuError as error:
         return error
-    return recognizer.recognize([data], top=top)[0]
 
 
 def _read(source: str, limit: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from mingmu.core.answers import Answer
+from mingmu.core.answers import Answer, Wish
 from mingmu.core.errors import MingmuError
 from mingmu.core.pixels import Pixels
 from mingmu.core.recognizer import Recognizer
@@ -27,22 +27,22 @@ def holds_video(source: str) -> bool:
         return False
 
 
-def looks(recognizer: Recognizer, source: str, every: Every, *, top: int, threads: int) -> Iterator[tuple[str, Look]]:
+def looks(recognizer: Recognizer, source: str, every: Every, *, wish: Wish, threads: int) -> Iterator[tuple[str, Look]]:
     """The moments of a video as `clip.mp4#t=1.500` (seconds; W3C Media Fragments, section 4.2.1), each with the call that looks at it.
 
     An error ends the video; it comes last, under the video's own name.
     """
     try:
         for shot in shots(Path(source), every, recognizer.limits, threads=threads):
-            yield f"{source}#t={shot.seconds:.3f}", partial(_look, recognizer, shot.pixels, top)
+            yield f"{source}#t={shot.seconds:.3f}", partial(_look, recognizer, shot.pixels, wish)
     except MingmuError as error:
         failure = error
         yield source, lambda: failure
 
 
-def _look(recognizer: Recognizer, pixels: Pixels, top: int) -> Answer | MingmuError:
+def _look(recognizer: Recognizer, pixels: Pixels, wish: Wish) -> Answer | MingmuError:
     try:
         frame = recognizer.manifest.pixels.frame_of(pixels, recognizer.limits)
-        return recognizer.interpret(recognizer.readings_from(recognizer.outputs([frame]))[0], top=top)
+        return recognizer.interpret(recognizer.read(frame), wish)
     except MingmuError as error:
         return error
