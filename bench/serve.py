@@ -38,7 +38,7 @@ def ceiling(recognizer: Recognizer, images: list[bytes], seconds: float, *, thre
     def work(number: int) -> None:
         while time.perf_counter() < stop:
             frames = [recognizer.frame(images[(counts[number] + i) % len(images)]) for i in range(batch)]
-            for reading in recognizer.readings_from(recognizer.outputs(frames)):
+            for reading in recognizer.readings_from(recognizer.outputs(frames), frames):
                 recognizer.interpret(reading)
             counts[number] += batch
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mingmu import verbs
-from mingmu.core.answers import Labels
+from mingmu.core.answers import Answer
 from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadArtifact, BadModel, BadRequest, MingmuError, NotFound
 from mingmu.core.manifest import Origin
@@ -34,8 +34,8 @@ def recognizer(data_dir: Path) -> Recognizer:
     return verbs.open_recognizer(Settings(data_dir=data_dir), "tiny").recognizer
 
 
-def first_label(answer: Labels | MingmuError) -> str:
-    return answer.kind if isinstance(answer, MingmuError) else answer.labels[0].label
+def first_label(answer: Answer | MingmuError) -> str:
+    return answer.kind if isinstance(answer, MingmuError) else tiny.labels_of(answer)[0].label
 
 
 # recognize

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from mingmu.core.answers import Label, Labels
 from mingmu.core.artifact import Array, Artifact
 from mingmu.core.manifest import HeadSpec, Manifest, Origin
 from mingmu.core.network import Network
@@ -87,6 +88,12 @@ def whole_graph(steep: float = 1.0) -> bytes:
     ]
     scores = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])]
     return model(nodes, {"steep": np.array(steep, np.float32)}, ["N", 8, 8, 3], scores)
+
+
+def labels_of(answer: object) -> tuple[Label, ...]:
+    """The labels of an answer that has some."""
+    assert isinstance(answer, Labels)
+    return answer.labels
 
 
 def seal_whole(folder: Path) -> Artifact:

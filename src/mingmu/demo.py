@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mingmu.client import Client, Recognition
+from mingmu.core.answers import Labels
 from mingmu.core.errors import MingmuError, MissingExtra, Unreachable
 
 PHOTOS = (  # package, file: photos that ship with it, freely licensed
@@ -125,7 +126,9 @@ def show(url: str, photos: list[Path]) -> None:
 
 
 def labels_of(recognition: Recognition) -> str:
-    return ", ".join(f"{label.label} {label.score:.0%}" for label in recognition.answer.labels)
+    answer = recognition.answer
+    found = answer.labels if isinstance(answer, Labels) else answer.boxes
+    return ", ".join(f"{one.label} {one.score:.0%}" for one in found)
 
 
 def explain(url: str, photo: Path) -> None:

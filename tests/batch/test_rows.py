@@ -10,7 +10,7 @@ import pytest
 
 from mingmu.batch.rows import Row, format_of, row_of, write
 from mingmu.batch.sources import Item
-from mingmu.core.answers import Label, Labels
+from mingmu.core.answers import Box, Boxes, Label, Labels
 from mingmu.core.batching import Format
 from mingmu.core.errors import BadImage, BadRequest
 
@@ -22,8 +22,10 @@ ROWS = [
     row_of(Item("bad.jpg", "bad.jpg"), BadImage("it is cut short"), DIGEST),
     row_of(Item("../x.jpg", "", "path-outside", "it leads out"), None, DIGEST),
     row_of(Item(os.fsdecode(b"\xff.jpg"), ""), Labels((Label("cat", 1.0),)), DIGEST),
+    row_of(Item("street.jpg", ""), Boxes((Box("car", 0.9, 1.5, 2, 30, 40), Box("cat", 0.5, 0, 0, 10, 10))), DIGEST),
+    row_of(Item("sky.jpg", ""), Boxes(()), DIGEST),
 ]
-PATHS = [ODD, "bad.jpg", "../x.jpg", "\ufffd.jpg"]
+PATHS = [ODD, "bad.jpg", "../x.jpg", "\ufffd.jpg", "street.jpg", "sky.jpg"]
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def read(file: Path, format: Format) -> list[dict[str, Any]]:
 
 
 def typed(name: str, cell: str) -> Any:
-    if name in ("labels", "scores", "ids", "abstain"):
+    if name in ("labels", "scores", "ids", "boxes", "abstain"):
         return json.loads(cell)
     return (float(cell) if name == "score" else cell) if cell else None
 
@@ -67,6 +69,7 @@ def test_a_row_is_the_same_in_every_format(lines: Path, tmp_path: Path, format: 
         "labels": ['cat, "the"', "dog"],
         "scores": [0.75, 0.25],
         "ids": ["n1", "n2"],
+        "boxes": [],
         "abstain": True,
         "error": None,
         "detail": None,
@@ -79,14 +82,17 @@ def test_a_row_is_the_same_in_every_format(lines: Path, tmp_path: Path, format: 
         "labels": [],
         "scores": [],
         "ids": [],
+        "boxes": [],
         "abstain": False,
         "error": "bad-image",
         "detail": "it is cut short",
         "digest": DIGEST,
     }
     assert (rows[2]["error"], rows[2]["detail"]) == ("path-outside", "it leads out")
-    assert (tally.images, tally.abstained, dict(tally.errors)) == (4, 1, {"bad-image": 1, "path-outside": 1})
-    assert dict(tally.labels) == {'cat, "the"': 1, "cat": 1}
+    assert (rows[4]["label"], rows[4]["labels"], rows[4]["boxes"]) == ("car", ["car", "cat"], [[1.5, 2, 30, 40], [0, 0, 10, 10]])
+    assert (rows[5]["label"], rows[5]["boxes"], rows[5]["error"]) == (None, [], None)
+    assert (tally.images, tally.abstained, dict(tally.errors)) == (6, 1, {"bad-image": 1, "path-outside": 1})
+    assert dict(tally.labels) == {'cat, "the"': 1, "cat": 1, "car": 1}
 
 
 def test_many_rows_of_parquet_are_written_in_groups(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from mingmu.core.pixels import encode_png
 from mingmu.core.recognizer import Recognizer
 from mingmu.settings import Settings
 from tests.real.conftest import Process, launch
+from tests.tiny import labels_of
 
 pytestmark = pytest.mark.real
 
@@ -87,23 +88,25 @@ def base64_json(url: str, photo: bytes) -> Scores:
 
 def python_client(url: str, photo: bytes) -> Scores:
     with mingmu.Client(url) as client:
-        return {label.label: label.score for label in client.recognize(photo, top=TOP).answer.labels}
+        return {label.label: label.score for label in labels_of(client.recognize(photo, top=TOP).answer)}
 
 
 def python_client_with_a_file(url: str, photo: bytes) -> Scores:
     with tempfile.NamedTemporaryFile(suffix=".png") as file, mingmu.Client(url) as client:
         Path(file.name).write_bytes(photo)
-        return {label.label: label.score for label in client.recognize(file.name, top=TOP).answer.labels}
+        return {label.label: label.score for label in labels_of(client.recognize(file.name, top=TOP).answer)}
 
 
 def python_client_with_a_picture(url: str, photo: bytes) -> Scores:
     with mingmu.Client(url) as client:
-        return {label.label: label.score for label in client.recognize(Image.open(io.BytesIO(photo)), top=TOP).answer.labels}
+        return {label.label: label.score for label in labels_of(client.recognize(Image.open(io.BytesIO(photo)), top=TOP).answer)}
 
 
 def python_client_with_pixels(url: str, photo: bytes) -> Scores:
     with mingmu.Client(url) as client:
-        return {label.label: label.score for label in client.recognize(np.asarray(Image.open(io.BytesIO(photo))), top=TOP).answer.labels}
+        return {
+            label.label: label.score for label in labels_of(client.recognize(np.asarray(Image.open(io.BytesIO(photo))), top=TOP).answer)
+        }
 
 
 def several_at_once(url: str, photo: bytes) -> Scores:
@@ -173,4 +176,4 @@ def test_the_command_line_gives_the_in_process_scores(general: Recognizer, gener
 def test_famous_photos_are_recognized(without_torch: Process, name: str, labels: set[str]) -> None:
     photo = (Path(skimage.data.__file__).parent / name).read_bytes()
     with mingmu.Client(without_torch.url) as client:
-        assert client.recognize(photo).answer.labels[0].label in labels
+        assert labels_of(client.recognize(photo).answer)[0].label in labels

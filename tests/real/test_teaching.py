@@ -23,6 +23,7 @@ from mingmu.client import AsyncClient, Client, Taught
 from mingmu.core.errors import MingmuError, NotFound
 from mingmu.core.pixels import encode_png
 from tests.real.conftest import Process
+from tests.tiny import labels_of
 
 pytestmark = pytest.mark.real
 
@@ -127,7 +128,7 @@ def test_a_folder_becomes_a_live_recognizer_and_learns_more(server: Process, les
     with Client(server.url) as client:
         unseen = sorted((digits / "unseen").rglob("*.png"))
         answers = [client.recognize(path, "digits@1") for path in unseen]
-        assert [answer.answer.labels[0].label for answer in answers] == [path.parent.name for path in unseen]
+        assert [labels_of(answer.answer)[0].label for answer in answers] == [path.parent.name for path in unseen]
         assert answers[0].digest == taught.digest
         assert client.report("digits@1")["subject"]["digest"] == taught.digest
         client.recognize(unseen[0], "digits")

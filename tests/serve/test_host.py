@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mingmu.core.answers import Wish
 from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.network import Network
@@ -85,9 +86,9 @@ async def test_each_answer_of_a_batch_is_what_its_image_gets_alone(data_dir: Pat
     assert len({seen.reading.scores.tobytes() for seen in alone}) == 6
     for served, solo, seen in zip(whose, alone, batch, strict=True):
         np.testing.assert_allclose(seen.reading.scores, solo.reading.scores, atol=1e-6)
-        answers = [served.recognizer.interpret(each.reading, top=3) for each in (solo, seen)]
-        assert [label.label for label in answers[0].labels] == [label.label for label in answers[1].labels]
-        assert {label.label for label in answers[1].labels} == {*served.recognizer.manifest.labels}
+        answers = [tiny.labels_of(served.recognizer.interpret(each.reading, Wish(top=3))) for each in (solo, seen)]
+        assert [label.label for label in answers[0]] == [label.label for label in answers[1]]
+        assert {label.label for label in answers[1]} == {*served.recognizer.manifest.labels}
     await host.stop()
 
 

@@ -142,7 +142,19 @@ def _parquet(target: Path) -> Iterator[Write]:
     import pyarrow.parquet
 
     text, number = pyarrow.string(), pyarrow.float64()
-    kinds = [text, text, number, pyarrow.list_(text), pyarrow.list_(number), pyarrow.list_(text), pyarrow.list_(pyarrow.list_(number)), pyarrow.bool_(), text, text, text]
+    kinds = [
+        text,
+        text,
+        number,
+        pyarrow.list_(text),
+        pyarrow.list_(number),
+        pyarrow.list_(text),
+        pyarrow.list_(pyarrow.list_(number)),
+        pyarrow.bool_(),
+        text,
+        text,
+        text,
+    ]
     schema = pyarrow.schema(list(zip((each.name for each in fields(Row)), kinds, strict=True)))
     waiting: list[dict[str, Any]] = []
     with pyarrow.parquet.ParquetWriter(target, schema, compression="zstd") as file:

@@ -76,7 +76,9 @@ def recognize(
     ] = None,
     draw: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Write the image with its answer drawn on it: a .jpg or .png file, or a folder.", show_default=False),
+        typer.Option(
+            metavar="PATH", help="Write the image with its answer drawn on it: a .jpg or .png file, or a folder.", show_default=False
+        ),
     ] = None,
     every: Annotated[
         str | None, typer.Option(metavar="STEP", help="How often to look at videos: 0.5s, or 10f for frames.", show_default="1s")

@@ -19,6 +19,7 @@ from mingmu.client.images import Image
 from mingmu.client.progress import Progress, shown
 from mingmu.client.recognizing import Listed, Recognition, one, portions, recognizers
 from mingmu.client.teaching import Following, Job, Measured, Taught
+from mingmu.core.answers import Wished
 from mingmu.core.batching import Asked as AskedOfBatch
 from mingmu.core.errors import MingmuError, Overloaded
 from mingmu.core.teaching import Asked
@@ -53,7 +54,9 @@ class Client:
         """
         return self._ask(one(image, recognizer, wished))
 
-    def recognize_many(self, images: Iterable[Image], recognizer: str = "general", **wished: Unpack[Wished]) -> list[Recognition | MingmuError]:
+    def recognize_many(
+        self, images: Iterable[Image], recognizer: str = "general", **wished: Unpack[Wished]
+    ) -> list[Recognition | MingmuError]:
         """An answer for each image, or the error that it alone met; sent several to a request."""
         answers: list[Recognition | MingmuError] = []
         for call in portions(images, recognizer, wished):

@@ -76,7 +76,8 @@ def _several(images: list[bytes], recognizer: str, wished: Wished) -> Call[list[
 
 
 def _recognize(recognizer: str, wished: Wished) -> dict[str, Any]:
-    return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": {name: value for name, value in wished.items() if value is not None}}
+    params = {name: value for name, value in wished.items() if value is not None}
+    return {"method": "POST", "url": f"/v1/recognizers/{quote(recognizer, safe='@')}/recognize", "params": params}
 
 
 def recognizers() -> Call[Page[Listed]]:

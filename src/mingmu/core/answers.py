@@ -65,6 +65,9 @@ class Wish:
     overlap: float | None = None  # how much of their union two boxes of a label may share
 
 
+ANY = Wish()  # whatever the task and the manifest say
+
+
 class Wished(TypedDict, total=False):
     """The same, as the keywords of a call in Python."""
 

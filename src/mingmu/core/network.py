@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from mingmu.core.artifact import GRAPH, PROBES, Artifact
 from mingmu.core.errors import BadArtifact, BadModel
-from mingmu.core.manifest import Runs
+from mingmu.core.manifest import Manifest, Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
-from mingmu.core.runtime import MAP, READ, OnnxRuntime, Outputs, Runtime
+from mingmu.core.runtime import BOXES, MAP, READ, SCORES, OnnxRuntime, Outputs, Runtime
 
 
 def runtime_of(model: bytes, runs: Runs, *, threads: int = 1) -> Runtime:
@@ -62,6 +62,8 @@ class Network:
             check_pixels(probe, frame, manifest.tolerance.pixels)
             for alone in (False, True):
                 check_outputs(probe, self._run(frame, outputs, alone=alone), manifest.tolerance.outputs)
+            if manifest.kind == "model":
+                _check_shapes(manifest, probe.outputs)
 
     def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
         """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""
@@ -82,3 +84,12 @@ class Network:
             if values.ndim < 2 or len(values) != 1:
                 raise BadArtifact(f"{self.artifact.manifest.name}: {name} has the shape {values.shape} for one image; [1, ...] is needed")
         return {name: values[0] for name, values in found.items()}
+
+
+def _check_shapes(manifest: Manifest, rows: Outputs) -> None:
+    """Raise BadArtifact unless one image has a score for each label, or for each label and box."""
+    scores, boxes, labels = rows[SCORES].shape, rows[BOXES].shape if manifest.task == "detect" else None, len(manifest.labels)
+    if boxes is None and scores != (labels,):
+        raise BadArtifact(f"{manifest.name}: scores {scores} for {labels} labels")
+    if boxes is not None and (boxes != (boxes[0], 4) or scores != (boxes[0], labels)):
+        raise BadArtifact(f"{manifest.name}: boxes {boxes} and scores {scores} for {labels} labels; [N, 4] and [N, {labels}] are needed")

@@ -13,8 +13,8 @@ from typing import Protocol, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.core.answers import Answer, Labels, Wish, Wished
-from mingmu.core.artifact import PROBES, Artifact
+from mingmu.core.answers import ANY, Answer, Labels, Wish, Wished
+from mingmu.core.artifact import Artifact
 from mingmu.core.doubt import prediction_sets
 from mingmu.core.errors import BadArtifact, MingmuError, NoCoverage, NotExplainable
 from mingmu.core.head import Head, Scores
@@ -33,7 +33,7 @@ BETWEEN_VARIANTS = 0.35
 class Reading:
     """What a recognizer read off one image."""
 
-    rows: Outputs  # one image's row of each output that the task reads
+    rows: Outputs  # what the task keeps of one image's outputs
     view: View  # what of the image was looked at
     likeness: float | None  # to what it was taught, -1 to 1; None where the recognizer does not look at it
 
@@ -51,8 +51,8 @@ class Task(Protocol):
         """The outputs of a whole model that it reads."""
         ...
 
-    def check(self, rows: Outputs, manifest: Manifest) -> None:
-        """Raise BadArtifact unless one image's outputs can be read with this manifest."""
+    def kept(self, rows: Outputs) -> Outputs:
+        """What of one image's outputs an answer can be made of: arrays of their own, for they may be remembered."""
         ...
 
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Answer:
@@ -104,10 +104,9 @@ class Recognizer:
         """A reading for each of N frames, from the outputs named by `wants`."""
         read = outputs if self.head is None else {SCORES: self.head.scores(outputs)}
         found = self.head.likeness(outputs) if self.head else None
-        return [
-            Reading({name: values[i] for name, values in read.items()}, frame.view, None if found is None else float(found[i]))
-            for i, frame in enumerate(frames)
-        ]
+        rows = [self.task.kept({name: values[i] for name, values in read.items()}) for i in range(len(frames))]
+        likeness = [None] * len(frames) if found is None else found.tolist()
+        return [Reading(row, frame.view, alike) for row, frame, alike in zip(rows, frames, likeness, strict=True)]
 
     def outputs(self, frames: Sequence[Frame]) -> Outputs:
         """The outputs named by `wants`, of N frames."""
@@ -117,7 +116,7 @@ class Recognizer:
         """Scores, float32 [N, C], of N frames."""
         return self.scores_from(self.outputs(frames))
 
-    def interpret(self, reading: Reading, wish: Wish = Wish()) -> Answer:
+    def interpret(self, reading: Reading, wish: Wish = ANY) -> Answer:
         """A reading as a typed answer.
 
         Raises NoCoverage if a coverage is wished for that is not between 0 and 1, or of a recognizer that was not taught with
@@ -176,9 +175,7 @@ class Recognizer:
         A head on another variant of its backbone than it was taught on may answer a little otherwise: see BETWEEN_VARIANTS.
         """
         if self.head is None:
-            self.network.prove()
-            known = self.network.artifact.arrays(PROBES)
-            return self.task.check({name: known[name][0] for name in self.wants}, self.manifest)
+            return self.network.prove()
         tolerance, spec = self.manifest.tolerance, self.head.spec
         at_home = self.network.artifact.digest == (spec.taught_on or spec.backbone)
         probes = probes_of(self.artifact, (SCORES,), self.network.artifact)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-CONSIDERED = 2000  # the surest boxes, before those that overlap are left out; no picture shows more things
+CONSIDERED = 2000  # the surest, before those that overlap are left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,20 +21,20 @@ class Found:
     scores: Floats  # [N]
     classes: Ints  # [N]
 
-    def __getitem__(self, which: NDArray[np.generic]) -> Found:
+    def __getitem__(self, which: NDArray[np.bool_] | Ints | slice) -> Found:
         return Found(self.boxes[which], self.scores[which], self.classes[which])
 
     def moved(self, boxes: Floats) -> Found:
         return replace(self, boxes=boxes)
 
 
-def found_in(boxes: Floats, scores: Floats, *, threshold: float, overlap: float, most: int) -> Found:
-    """At most so many things, from boxes [A, 4] and scores [A, C]: what has the score, without what overlaps a surer one of its class."""
+def found_in(boxes: Floats, scores: Floats, *, threshold: float, overlap: float) -> Found:
+    """Things, from boxes [A, 4] and scores [A, C]: what has the score, without what overlaps a surer one of its class."""
     rows, classes = np.nonzero(scores >= threshold)
     kept = scores[rows, classes]
     order = np.argsort(-kept, kind="stable")[:CONSIDERED]
     found = Found(boxes[rows[order]], kept[order], classes[order])
-    return found[suppress(found.boxes, found.classes, overlap)[:most]]
+    return found[suppress(found.boxes, found.classes, overlap)]
 
 
 def suppress(boxes: Floats, classes: Ints, overlap: float) -> Ints:
@@ -42,15 +42,13 @@ def suppress(boxes: Floats, classes: Ints, overlap: float) -> Ints:
 
     Greedy non-maximum suppression, class by class (A. Neubeck, L. Van Gool, "Efficient Non-Maximum Suppression", ICPR 2006).
     """
-    if not len(boxes):
-        return np.zeros(0, np.int64)
-    apart = (boxes.max() - min(float(boxes.min()), 0.0) + 1) * classes[:, None]  # boxes of different classes never meet
-    shares = overlaps(boxes + apart, boxes + apart) > overlap
-    left = np.ones(len(boxes), bool)
-    for row in range(len(boxes)):
-        if left[row]:
-            left[row + 1 :] &= ~shares[row, row + 1 :]
-    return np.flatnonzero(left)
+    left, remain = np.arange(len(boxes)), []
+    while len(left):
+        row, rest = left[0], left[1:]
+        remain.append(row)
+        shared = overlaps(boxes[row : row + 1], boxes[rest])[0]
+        left = rest[(shared <= overlap) | (classes[rest] != classes[row])]
+    return np.array(remain, np.int64)
 
 
 def overlaps(first: Floats, second: Floats) -> Floats:
@@ -60,4 +58,5 @@ def overlaps(first: Floats, second: Floats) -> Floats:
     both = np.prod(np.maximum(lower - upper, 0), axis=2)
     areas = [np.prod(np.maximum(each[:, 2:] - each[:, :2], 0), axis=1) for each in (first, second)]
     union = areas[0][:, None] + areas[1][None] - both
-    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    shares: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    return shares

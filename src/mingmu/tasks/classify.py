@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from mingmu.core.answers import Label, Labels, Wish
-from mingmu.core.errors import BadArtifact
 from mingmu.core.manifest import Manifest
 from mingmu.core.pixels import View
 from mingmu.core.runtime import READ, SCORES, Outputs
@@ -18,10 +17,9 @@ class Classify:
 
     outputs = READ["classify"]
 
-    def check(self, rows: Outputs, manifest: Manifest) -> None:
-        """Raise BadArtifact unless there is a score for each label."""
-        if rows[SCORES].shape != (len(manifest.labels),):
-            raise BadArtifact(f"{manifest.name}: scores {rows[SCORES].shape} for {len(manifest.labels)} labels")
+    def kept(self, rows: Outputs) -> Outputs:
+        """All of it."""
+        return rows
 
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Labels:
         """The `top` labels, the surest first; equal scores keep the order of the labels."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mingmu.core.answers import Box, Boxes, Wish
-from mingmu.core.errors import BadArtifact
 from mingmu.core.manifest import DetectSpec, Manifest
 from mingmu.core.pixels import View
 from mingmu.core.runtime import BOXES, READ, SCORES, Outputs
 from mingmu.tasks.boxes import Found, found_in
+
+LEAST_SCORE = 0.01  # whatever threshold is asked for: of the thousands of boxes that a network proposes, a few hundred have it
 
 
 class Detect:
@@ -17,11 +18,10 @@ class Detect:
 
     outputs = READ["detect"]
 
-    def check(self, rows: Outputs, manifest: Manifest) -> None:
-        """Raise BadArtifact unless each box has a score for each label."""
-        boxes, scores = rows[BOXES], rows[SCORES]
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or scores.shape != (len(boxes), len(manifest.labels)):
-            raise BadArtifact(f"{manifest.name}: boxes {boxes.shape} and scores {scores.shape} for {len(manifest.labels)} labels")
+    def kept(self, rows: Outputs) -> Outputs:
+        """The boxes that might be things: those with a score worth looking at, and sides of a length that there is."""
+        worth = (rows[SCORES].max(axis=1) >= LEAST_SCORE) & np.isfinite(rows[BOXES]).all(axis=1)
+        return {name: rows[name][worth] for name in (BOXES, SCORES)}
 
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Boxes:
         """What is in the original picture, the surest first; what lies outside of it is cut off."""
@@ -33,9 +33,9 @@ class Detect:
 
 def seen(rows: Outputs, view: View, spec: DetectSpec, wish: Wish) -> Found:
     """What counts of a detector's outputs, with corners in pixels of the original."""
-    threshold = spec.threshold if wish.threshold is None else wish.threshold
+    threshold = max(LEAST_SCORE, spec.threshold if wish.threshold is None else wish.threshold)
     overlap = spec.overlap if wish.overlap is None else wish.overlap
-    found = found_in(rows[BOXES], rows[SCORES], threshold=threshold, overlap=overlap, most=wish.top or spec.most)
+    found = found_in(rows[BOXES], rows[SCORES], threshold=threshold, overlap=overlap)
     placed = found.moved(view.back(found.boxes))
-    corners = placed.boxes
-    return placed[(corners[:, 2] - corners[:, 0] >= 1) & (corners[:, 3] - corners[:, 1] >= 1)]
+    sides = placed.boxes[:, 2:] - placed.boxes[:, :2]
+    return placed[np.asarray((sides >= 1).all(axis=1))][: wish.top or spec.most]

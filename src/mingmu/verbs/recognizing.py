@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mingmu.core.answers import Answer, Wish
+from mingmu.core.answers import ANY, Answer, Wish
 from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
@@ -119,7 +119,7 @@ def open_recognizer(settings: Settings, reference: str, progress: Progress = sil
 
 
 def recognize(
-    recognizer: Recognizer, sources: Iterable[str], *, wish: Wish = Wish(), threads: int = 0, every: Every = EACH_SECOND
+    recognizer: Recognizer, sources: Iterable[str], *, wish: Wish = ANY, threads: int = 0, every: Every = EACH_SECOND
 ) -> Iterator[tuple[str, Answer | MingmuError]]:
     """Each source with its answer or the error it alone met, in order, while the next ones are already being looked at.
 
