@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from mingmu.core.answers import Label, Labels
 from mingmu.core.artifact import Array, Artifact
-from mingmu.core.manifest import HeadSpec, Manifest, Origin
+from mingmu.core.manifest import DetectSpec, HeadSpec, Manifest, Origin
 from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.sealing import seal_head, seal_network
@@ -88,6 +88,45 @@ def whole_graph(steep: float = 1.0) -> bytes:
     ]
     scores = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])]
     return model(nodes, {"steep": np.array(steep, np.float32)}, ["N", 8, 8, 3], scores)
+
+
+QUARTERS = np.array([[0, 0, 4, 4], [4, 4, 8, 8], [0, 0, 4, 3.6]], np.float32)
+
+
+def detector_graph() -> bytes:
+    """A detector that looks at the left upper and the right lower quarter: scores are their mean colours.
+
+    A third box lies in the first one, and has nine tenths of its scores.
+    """
+    nodes = [helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT)]
+    for name, start, end in (("first", "zero", "four"), ("second", "four", "eight")):
+        nodes.append(helper.make_node("Slice", ["floats", start, end, "axes"], [name]))
+        nodes.append(helper.make_node("ReduceMean", [name], [f"{name}_mean"], axes=[1, 2], keepdims=0))
+        nodes.append(helper.make_node("Unsqueeze", [f"{name}_mean", "one"], [f"{name}_row"]))
+    nodes += [
+        helper.make_node("Concat", ["first_row", "second_row", "first_row"], ["rows"], axis=1),
+        helper.make_node("Mul", ["rows", "shares"], ["scores"]),
+        helper.make_node("ReduceMean", ["scores"], ["any"], axes=[2], keepdims=1),
+        helper.make_node("Mul", ["any", "nothing"], ["none"]),
+        helper.make_node("Add", ["none", "quarters"], ["boxes"]),
+    ]
+    corners: dict[str, Array] = {name: np.array([value] * 2) for name, value in (("zero", 0), ("four", 4), ("eight", 8))}
+    constants: dict[str, Array] = {
+        "axes": np.array([1, 2]),
+        "one": np.array([1]),
+        "nothing": np.array(0, np.float32),
+        "quarters": QUARTERS[None],
+    }
+    shares = np.array([1, 1, 0.9], np.float32)[None, :, None] / 255
+    shapes = {"boxes": ["N", 3, 4], "scores": ["N", 3, 3]}
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    return model(nodes, corners | constants | {"shares": shares.astype(np.float32)}, ["N", 8, 8, 3], outputs)
+
+
+def seal_detector(folder: Path) -> Artifact:
+    """A sealed detector in `folder`: a thing is a quarter that is red, green or blue."""
+    manifest = Manifest(kind="model", name="quarters", task="detect", pixels=PIXELS, labels=LABELS, detect=DetectSpec(), origin=ORIGIN)
+    return seal_network(folder, manifest, detector_graph())
 
 
 def labels_of(answer: object) -> tuple[Label, ...]:

@@ -14,17 +14,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mingmu.client import AsyncClient, Client, Recognition
-    from mingmu.core.answers import Label, Labels
+    from mingmu.core.answers import Box, Boxes, Label, Labels
     from mingmu.core.errors import MingmuError
     from mingmu.core.pixels import PixelSpec
     from mingmu.core.recognizer import Recognizer
 
     __version__: str
 
-__all__ = ["AsyncClient", "Client", "Label", "Labels", "MingmuError", "PixelSpec", "Recognition", "Recognizer", "__version__", "load"]
+__all__ = [
+    "AsyncClient",
+    "Box",
+    "Boxes",
+    "Client",
+    "Label",
+    "Labels",
+    "MingmuError",
+    "PixelSpec",
+    "Recognition",
+    "Recognizer",
+    "__version__",
+    "load",
+]
 
 _HOMES = {  # imported when first asked for: `import mingmu` itself costs next to nothing
     "AsyncClient": "mingmu.client",
+    "Box": "mingmu.core.answers",
+    "Boxes": "mingmu.core.answers",
     "Client": "mingmu.client",
     "Label": "mingmu.core.answers",
     "Labels": "mingmu.core.answers",

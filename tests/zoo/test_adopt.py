@@ -139,7 +139,7 @@ def test_old_files_that_list_their_weights_as_inputs_are_served() -> None:
 
 def test_a_fixed_batch_that_can_run_no_other_is_refused() -> None:
     model = classifier(batch=1)
-    shape = numpy_helper.from_array(np.array([1, 3], np.int64), "one_row")
+    shape = numpy_helper.from_array(np.array([3], np.int64), "one_row")
     model.graph.initializer.append(shape)
     model.graph.node.insert(1, helper.make_node("Reshape", ["means", "one_row"], ["row"]))
     model.graph.node[2].input[0] = "row"

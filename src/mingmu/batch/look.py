@@ -9,7 +9,7 @@ from functools import partial
 
 from mingmu.batch.rows import Row, row_of
 from mingmu.batch.sources import Item, Source
-from mingmu.core.answers import Answer, Wish
+from mingmu.core.answers import Answer
 from mingmu.core.batching import BatchOptions
 from mingmu.core.errors import FetchFailed, MingmuError
 from mingmu.core.recognizer import Recognizer
@@ -63,7 +63,7 @@ def _rows(recognizer: Recognizer, items: Sequence[Item], reads: Sequence[Read], 
         seen = [*frames.values()]
         readings = recognizer.readings_from(recognizer.outputs(seen), seen)
         for number, reading in zip(frames, readings, strict=True):
-            answers[number] = recognizer.interpret(reading, Wish(options.top, options.coverage))
+            answers[number] = recognizer.interpret(reading, options.wish)
     return [row_of(item, answers.get(number), recognizer.digest) for number, item in enumerate(items)]
 
 

@@ -100,7 +100,7 @@ def recognize(
         opened = verbs.open_recognizer(settings, recognizer, report)
     sources = verbs.image_sources(images, videos=every is not None)
     wish = Wish(top=top, threshold=threshold, overlap=overlap)
-    answers = verbs.recognize(opened.recognizer, sources, wish=wish, threads=settings.threads, every=step)
+    answers = verbs.recognize(opened.recognizer, sources, wish=wish, threads=settings.threads, every=step, draw=draw)
     said_by = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
     failed = False
     with render.json_list(said_by, "answers") if as_json else nullcontext() as add:
@@ -186,13 +186,13 @@ def verify(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     render.print_result(as_json, render.version_json(version) | checked, text)
 
 
-@app.command(epilog="Example: `mingmu pull general-large`")
+@app.command(epilog="Example: `mingmu pull objects`")
 def pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to get; `mingmu list` shows what there is.")],
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Get published weights: from their official source, or from the mirror that MINGMU_MIRROR names."""
+    """Get a ready-made recognizer, or published weights: from the official source, or from the mirror that MINGMU_MIRROR names."""
     from mingmu import verbs
     from mingmu.cli import render
 
@@ -209,7 +209,7 @@ def pull(
     epilog="Example: `mingmu import a.onnx --name flowers --labels a.txt --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`",
 )
 def import_(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one image input, one score for each label.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one score for each label. Or a detector, see --task.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
     labels: Annotated[Path, typer.Option(help="Text file: one label a line, in the order of the scores; or id, tab, label.")],
     size: Annotated[
@@ -219,22 +219,40 @@ def import_(
     std: Annotated[str, typer.Option(metavar="S or R,G,B", help="What each channel was then divided by.")] = "1",
     scale: Annotated[float, typer.Option(min=0.001, help="White, before mean and std: 1 where pixels went from 0 to 1, else 255.")] = 1.0,
     channels: Annotated[Literal["rgb", "bgr"], typer.Option(help="Order of the channels.")] = "rgb",
-    fit: Annotated[Literal["crop", "squash", "letterbox"], typer.Option(help="How an image is made to fit.")] = "crop",
+    fit: Annotated[
+        Literal["crop", "squash", "letterbox"] | None,
+        typer.Option(help="How an image is made to fit.", show_default="crop; of a detector letterbox"),
+    ] = None,
+    pad: Annotated[Literal["centre", "corner"], typer.Option(help="Letterbox: where the image lies, the grey around it.")] = "centre",
     margin: Annotated[float, typer.Option(help="Crop: share of the short side that is kept; 0.875 for 224 out of 256.")] = 1.0,
     filter: Annotated[
         Literal["bilinear", "bicubic", "lanczos", "box", "nearest"], typer.Option(help="How an image is resized.")
     ] = "bilinear",
+    task: Annotated[Literal["classify", "detect"], typer.Option(help="What the network does.")] = "classify",
+    decoder: Annotated[
+        Literal["yolox", "boxes"] | None,
+        typer.Option(help="Detector: yolox for rows [N, A, 5 + C]; boxes for boxes [N, A, 4] and scores [N, A, C].", show_default=False),
+    ] = None,
+    form: Annotated[Literal["corners", "centre"], typer.Option(help="Boxes: their corners, or centre, width and height.")] = "corners",
+    relative: Annotated[bool, typer.Option("--relative", help="Boxes: go from 0 to 1, not to the pixels of the frame.")] = False,
+    scores: Annotated[
+        Literal["plain", "sigmoid", "softmax"],
+        typer.Option(help="Boxes: what makes their scores 0 to 1; of a softmax, the last class is nothing, as in DETR."),
+    ] = "plain",
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "unknown",
     source: Annotated[str | None, typer.Option(help="Where the weights come from.", show_default="the file's name")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Adopt an ONNX classifier: from then on it is a recognizer like any other, proven at every load."""
+    """Adopt an ONNX classifier or detector: from then on it is a recognizer like any other, proven at every load."""
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.core.manifest import Origin
     from mingmu.zoo.adopt import Normalisation, input_size
+    from mingmu.zoo.detectors import Decoding
 
+    if (task == "detect") != (decoder is not None):
+        raise typer.BadParameter("a detector needs one, and a classifier has none; see --task", param_hint="--decoder")
     graph = model.read_bytes()
     version = verbs.import_model(
         open_store(data_dir),
@@ -242,8 +260,15 @@ def import_(
         _text(labels),
         name=name,
         normalisation=Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels),
-        pixels=_pixels(size or "x".join(map(str, input_size(graph))), fit=fit, margin=margin, filter=filter),
+        pixels=_pixels(
+            size or "x".join(map(str, input_size(graph))),
+            fit=fit or ("letterbox" if decoder else "crop"),
+            pad=pad,
+            margin=margin,
+            filter=filter,
+        ),
         origin=Origin(source=source or model.name, licence=licence),
+        decoding=Decoding(decoder, form, relative, scores) if decoder else None,
     )
     render.print_version(as_json, version, "is ready")
 

@@ -35,6 +35,8 @@ def batch(
     recognizer: Annotated[str, typer.Option(help="Which recognizer looks at them.", autocompletion=complete_name)] = "general",
     top: Annotated[int | None, typer.Option(help=DESCRIPTIONS["top"], min=1, max=MAX_TOP, show_default=False)] = None,
     coverage: Annotated[float | None, typer.Option(help=DESCRIPTIONS["coverage"], show_default=False)] = None,
+    threshold: Annotated[float | None, typer.Option(help=DESCRIPTIONS["threshold"], min=0, max=1, show_default=False)] = None,
+    overlap: Annotated[float | None, typer.Option(help=DESCRIPTIONS["overlap"], min=0, max=1, show_default=False)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew, even where OUT or a part of it is there.")] = False,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -49,7 +51,8 @@ def batch(
 
     if coverage is not None and not 0 < coverage < 1:
         raise typer.BadParameter(f"{coverage:g} does not lie between 0 and 1", param_hint="--coverage")
-    settings, options, begun = load_settings(data_dir), BatchOptions(top=top, coverage=coverage), time.monotonic()
+    options = BatchOptions(top=top, coverage=coverage, threshold=threshold, overlap=overlap)
+    settings, begun = load_settings(data_dir), time.monotonic()
     with render.progress() as report:
         opened = verbs.open_recognizer(settings, recognizer, report)
     try:

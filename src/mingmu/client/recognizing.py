@@ -28,6 +28,10 @@ class Recognition:
     answer: Answer
     timing_ms: Mapping[str, float]  # of the whole request, by stage
 
+    def draw(self, image: Image) -> bytes:
+        """The picture with the answer drawn on it, as a JPEG."""
+        return self.answer.draw(encoded(image))
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

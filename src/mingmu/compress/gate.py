@@ -15,13 +15,15 @@ from mingmu.core.errors import Conflict
 from mingmu.core.head import Scores
 from mingmu.core.manifest import Precision
 from mingmu.core.recognizer import BETWEEN_VARIANTS
-from mingmu.core.runtime import SCORES
+from mingmu.core.runtime import BOXES, SCORES
 
 Bools = NDArray[np.bool_]
 
 LEAST_COSINE: Mapping[Precision, float] = {"fp32": 0.999, "bf16": 0.97, "int8": 0.80}
 LEAST_KEPT = 0.99  # of the accuracy, as measured
 LEAST_SURELY_KEPT = 0.97  # of the accuracy, at the lower end of its interval
+LIKELY = 0.25  # the score of a box that counts
+LEAST_SHARED = 0.85  # intersection over union
 SURE = 0.5  # an answer with such a score is more likely right than wrong
 Z = NormalDist().inv_cdf(0.975)
 
@@ -63,7 +65,8 @@ def judge_probes(sealed: Artifact, variant: Artifact) -> Verdict:
     """Hold what a variant makes of the probe images against what the network was sealed with.
 
     For each probe and each pooled output, the cosine of the two vectors must reach LEAST_COSINE; a score of a whole model may
-    move by BETWEEN_VARIANTS. This finds what is broken; whether answers are still right, only photos can tell.
+    move by BETWEEN_VARIANTS; a box with a score of at least LIKELY must share LEAST_SHARED of its union with the one before.
+    This finds what is broken; whether answers are still right, only photos can tell.
     """
     least = LEAST_COSINE[variant.manifest.runs.precision]
     before, after = _outputs(sealed), _outputs(variant)
@@ -71,7 +74,12 @@ def judge_probes(sealed: Artifact, variant: Artifact) -> Verdict:
     for name, values in before.items():
         if after[name].shape != values.shape or not np.isfinite(after[name]).all():
             return Verdict(False, f"{name} of the probes is not finite, or of another shape")
-        if name != SCORES:
+        if name == BOXES:
+            likely = before[SCORES].max(axis=2) >= LIKELY
+            shared = float(_shared(values[likely], after[name][likely]).min(initial=1.0))
+            if shared < LEAST_SHARED:
+                return Verdict(False, f"a box of the probes shares only {shared:.2f} of its union; at least {LEAST_SHARED} is needed")
+        elif name != SCORES:
             worst = min(worst, float(_cosines(values, after[name]).min()))
         elif (moved := float(np.abs(after[name] - values).max())) > BETWEEN_VARIANTS:
             return Verdict(False, f"a probe's score moves by {moved:.2f}; the limit is {BETWEEN_VARIANTS}")
@@ -130,6 +138,13 @@ def ratio(before: Bools, after: Bools) -> Kept:
 def _outputs(artifact: Artifact) -> dict[str, NDArray[np.float64]]:
     """What the probe images give, by output, [P, F]."""
     return {name: values.astype(np.float64) for name, values in artifact.arrays(PROBES).items() if name != "pixels"}
+
+
+def _shared(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union, row by row, of corners [N, 4]."""
+    both = np.prod(np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0), axis=1)
+    union = sum(np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (a, b)) - both
+    return np.asarray(both / np.maximum(union, 1e-12))
 
 
 def _cosines(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,10 @@ class Labels:
         labels = [{"label": one.label, "score": one.score} | ({} if one.id is None else {"id": one.id}) for one in self.labels]
         return {"labels": labels} | ({"abstain": True} if self.abstain else {})
 
+    def draw(self, image: bytes) -> bytes:
+        """The picture, an image file, with the labels written on it: a JPEG."""
+        return _drawn(image, self)
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -51,8 +55,18 @@ class Boxes:
         names = Box.__slots__
         return {"boxes": [{name: getattr(box, name) for name in names} for box in self.boxes]}
 
+    def draw(self, image: bytes) -> bytes:
+        """The picture, an image file, with the boxes drawn on it: a JPEG."""
+        return _drawn(image, self)
+
 
 Answer = Labels | Boxes
+
+
+def _drawn(image: bytes, answer: Answer) -> bytes:
+    from mingmu.core.drawing import draw
+
+    return draw(image, answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypedDict
 
+from mingmu.core.answers import Wish
+
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: Mapping[Format, str] = {
     "jsonl": "application/x-ndjson",
@@ -28,9 +30,27 @@ class BatchOptions:
         metadata={"description": "Instead of `top`: the labels among which the true one is this often, as in 0.95.", "gt": 0, "lt": 1},
     )
 
+    threshold: float | None = field(
+        default=None, metadata={"description": "The least score of a box; without it, the recognizer's own.", "ge": 0, "le": 1}
+    )
+    overlap: float | None = field(
+        default=None,
+        metadata={
+            "description": "What share of their union two boxes of a label may have in common.",
+            "ge": 0,
+            "le": 1,
+        },
+    )
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.top, self.coverage, self.threshold, self.overlap)
+
 
 class Asked(TypedDict, total=False):
     """The same, as the keywords of a call in Python."""
 
     top: int | None
     coverage: float | None
+    threshold: float | None
+    overlap: float | None

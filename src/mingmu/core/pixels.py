@@ -12,7 +12,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -113,17 +113,7 @@ class PixelSpec(BaseModel):
 
     def frame(self, data: bytes, limits: Limits = Limits()) -> Frame:
         """The pixels that a network gets for an image file. Raises BadImage, ImageTooLarge, UnsupportedImage."""
-        limits.check_bytes(len(data))
-        header = read_header(data)
-        limits.check_size(*header.size)
-        with _refusing(header.kind):
-            source = _Source.open(header)
-            limits.check_size(*source.size)  # the codec has the last word on the size, and has not decoded yet
-            frame, spent = self._frame(source), source.cost
-        del source
-        if spent >= LARGE:
-            _give_back()
-        return frame
+        return _decoded(data, limits, self._frame)
 
     def frame_of(self, pixels: Pixels, limits: Limits = Limits()) -> Frame:
         """The same for a picture that is decoded and upright: what a lossless file of it gives. Raises ImageTooLarge."""
@@ -181,6 +171,35 @@ class PixelSpec(BaseModel):
         if small.mode == "L":
             small = small.convert("RGB")
         return np.frombuffer(small.tobytes("raw", "RGB"), np.uint8).reshape(size[1], size[0], 3)
+
+
+def whole(data: bytes, limits: Limits = Limits(), most: int = 4096) -> Frame:
+    """An image file as a person sees it: upright, all of it, in its own size; or smaller, so that no side is longer than `most`.
+
+    Raises BadImage, ImageTooLarge, UnsupportedImage.
+    """
+
+    def frame(source: _Source) -> Frame:
+        width, height = _Turn.upright(source.orientation).size(*source.size)
+        scale = min(1.0, most / max(width, height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return PixelSpec(size=size, fit="squash", jpeg_scaling=1.0)._frame(source)
+
+    return _decoded(data, limits, frame)
+
+
+def _decoded(data: bytes, limits: Limits, frame: Callable[[_Source], Frame]) -> Frame:
+    limits.check_bytes(len(data))
+    header = read_header(data)
+    limits.check_size(*header.size)
+    with _refusing(header.kind):
+        source = _Source.open(header)
+        limits.check_size(*source.size)  # the codec has the last word on the size, and has not decoded yet
+        found, spent = frame(source), source.cost
+    del source
+    if spent >= LARGE:
+        _give_back()
+    return found
 
 
 LIGHT_JPEG = 256 * 2**10  # bytes

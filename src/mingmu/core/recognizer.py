@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mingmu.core.answers import ANY, Answer, Labels, Wish, Wished
 from mingmu.core.artifact import Artifact
 from mingmu.core.doubt import prediction_sets
-from mingmu.core.errors import BadArtifact, MingmuError, NoCoverage, NotExplainable
+from mingmu.core.errors import BadArtifact, BadRequest, MingmuError, NoCoverage, NotExplainable
 from mingmu.core.head import Head, Scores
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
@@ -115,6 +115,13 @@ class Recognizer:
     def scores(self, frames: Sequence[Frame]) -> Scores:
         """Scores, float32 [N, C], of N frames."""
         return self.scores_from(self.outputs(frames))
+
+    def check(self, wish: Wish) -> None:
+        """Raise NoCoverage or BadRequest for what it cannot give of any image."""
+        if wish.coverage is not None and not self.covers:
+            raise NoCoverage(f"{self.manifest.name} was sealed without held-out scores, so it can promise no coverage")
+        if self.manifest.task != "detect" and (wish.threshold is not None or wish.overlap is not None):
+            raise BadRequest(f"{self.manifest.name} gives labels; a threshold and an overlap are for boxes")
 
     def interpret(self, reading: Reading, wish: Wish = ANY) -> Answer:
         """A reading as a typed answer.

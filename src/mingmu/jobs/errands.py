@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,7 @@ def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
     from mingmu.registry.store import Store
 
     store, folder, format = Store.of(settings), Path(arguments["folder"]), arguments["format"]
-    options = BatchOptions(top=arguments["top"], coverage=arguments["coverage"])
+    options = BatchOptions(**{each.name: arguments.get(each.name) for each in fields(BatchOptions)})
     kept: dict[str, Any] = {"format": format}
 
     def watch(done: int, images: int) -> None:

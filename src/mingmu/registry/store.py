@@ -64,8 +64,9 @@ class Version:
 class Store:
     """One data folder. Several processes may use it at once; with a database and blobs elsewhere, several machines may."""
 
-    def __init__(self, data_dir: Path, *, database_url: str | None = None, blobs_url: str | None = None) -> None:
+    def __init__(self, data_dir: Path, *, database_url: str | None = None, blobs_url: str | None = None, mirror: str | None = None) -> None:
         self.data_dir = data_dir
+        self.mirror = mirror  # where published weights come from, in place of their official source
         self.artifacts = data_dir / "artifacts"
         self.weights = data_dir / "weights"
         self._aside = data_dir / "aside"
@@ -78,7 +79,7 @@ class Store:
     @classmethod
     def of(cls, settings: Settings) -> Store:
         """The store that the settings name."""
-        return cls(settings.data_dir, database_url=settings.database_url, blobs_url=settings.blobs_url)
+        return cls(settings.data_dir, database_url=settings.database_url, blobs_url=settings.blobs_url, mirror=settings.mirror)
 
     @cached_property
     def index(self) -> Index:

@@ -37,6 +37,20 @@ RECOGNITION: Json = {
     ],
     "timing_ms": {"decode": 3.044, "queue": 0.046, "network": 35.889, "total": 40.098},
 }
+DETECTION: Json = {
+    "recognizer": "objects",
+    "version": 1,
+    "digest": "e8721745b9158a257d5a066835f73662dc5514c0cbe85640d895a04bd0e0a08b",
+    "answers": [
+        {
+            "boxes": [
+                {"label": "cup", "score": 0.8993, "x": 162.1, "y": 15.4, "width": 260.0, "height": 278.0},
+                {"label": "dining table", "score": 0.7316, "x": 0.1, "y": 0.3, "width": 598.0, "height": 398.5},
+            ]
+        }
+    ],
+    "timing_ms": {"decode": 3.1, "queue": 0.1, "network": 40.2, "total": 44.9},
+}
 LIVE: Json = {"live": True}
 READY: Json = {"ready": True}
 SERVER: Json = {"name": "mingmu", "version": "0.1.0", "extensions": ["binary_tensor_data", "classification"]}

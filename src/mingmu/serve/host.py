@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from mingmu.core.answers import Answer
 from mingmu.core.artifact import Artifact
 from mingmu.core.cpus import cpu_count
+from mingmu.core.drawing import draw
 from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, Limits, encode_png, is_light
@@ -35,6 +37,7 @@ from mingmu.tasks.saliency import overlay
 
 log = logging.getLogger("mingmu.serve")
 
+MOST_DRAWN = 2048  # pixels a side of a picture that is drawn on
 MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
@@ -97,8 +100,8 @@ class Host:
         self.problems: dict[str, str] = {}  # reference -> why its newest version is not served
         self.ready = False
         threads = settings.threads or cpu_count()
-        limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
-        self._library = Library(self.store, threads=threads, limits=limits)
+        self._limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
+        self._library = Library(self.store, threads=threads, limits=self._limits)
         self._parallel = threads
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
@@ -248,6 +251,10 @@ class Host:
     async def explain(self, served: Served, seen: Seen) -> bytes:
         """A PNG of the frame, with what speaks for the top class marked on it."""
         return await self._in(self._decoders, _explain, served.recognizer, seen)
+
+    async def draw(self, image: bytes, answer: Answer) -> bytes:
+        """A JPEG of an image with its answer drawn on it."""
+        return await self._in(self._decoders, partial(draw, limits=self._limits, most=MOST_DRAWN), image, answer)
 
     async def _see(self, served: Served, image: bytes | Decoded, deadline: float, explain: bool) -> Seen:
         if explain and not served.recognizer.explainable:

@@ -21,7 +21,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from mingmu.core.answers import Wish
-from mingmu.core.errors import BadRequest, MingmuError, NoCoverage, NotExplainable, NotFound
+from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
 from mingmu.serve import datasets, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.attendance import together
 from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
@@ -39,6 +39,7 @@ from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
 
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
+JPEG = "image/jpeg"
 COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
 
 
@@ -160,6 +161,8 @@ async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
     service = service_of(request)
     asked = Asked.of(request)
+    if pictured := request.headers.get("accept", "").partition(";")[0].strip().lower() == JPEG:
+        asked = replace(asked, draw=True)
     reference, content_type = request.path_params["name"], request.headers.get("content-type", "")
     async with service.call(request, reference) as call:
         served = await service.served(reference, call.visit)
@@ -167,6 +170,8 @@ async def recognize(request: Request) -> Response:
         given = call.body, content_type, service.max_images
         wanted = await service.read(call, images_in, *given) if media_type_of(content_type) == JSON else images_in(*given)
         call.visit.images = len(wanted.images)
+        if pictured and len(wanted.images) > 1:
+            raise BadRequest(f"the request holds {len(wanted.images)} images; {JPEG} answers one, draw=true several")
         answerer = _Answerer(service, served, call, replace(asked, wish=replace(asked.wish, top=wanted.top)) if wanted.top else asked)
         if len(wanted.images) == 1:
             answers = [await answerer.answer(wanted.images[0])]
@@ -175,6 +180,8 @@ async def recognize(request: Request) -> Response:
         version = served.version
         ms = {"decode": 0.0, "queue": 0.0, "network": 0.0} | call.visit.milliseconds()
     head = {"recognizer": version.name, "version": version.version, "digest": version.digest}
+    if pictured:
+        return Response(base64.b64decode(answers[0]["drawn"]), headers={"recognizer-digest": version.digest}, media_type=JPEG)
     return json_answer(head | {"answers": answers, "timing_ms": ms})
 
 
@@ -199,25 +206,25 @@ class Asked:
 
     wish: Wish
     explain: bool
+    draw: bool
 
     @classmethod
     def of(cls, request: HTTPConnection) -> Asked:
         """Read the query; raises BadRequest."""
-        given = query(request, "top", "coverage", "threshold", "overlap", "explain")
+        given = query(request, "top", "coverage", "threshold", "overlap", "explain", "draw")
         top, coverage = given.get("top"), given.get("coverage")
         if top is not None and not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
             raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
         if coverage is not None and not COVERAGE.fullmatch(coverage):
             raise BadRequest(f"coverage is {coverage[:20]!r}; it is a number between 0 and 1, such as 0.95")
         wish = Wish(int(top) if top else None, float(coverage) if coverage else None, share(given, "threshold"), share(given, "overlap"))
-        return cls(wish, flag(given, "explain"))
+        return cls(wish, flag(given, "explain"), flag(given, "draw"))
 
     def check(self, served: Served) -> None:
-        """Raise NotExplainable or NoCoverage where the recognizer cannot give what is asked for."""
+        """Raise NotExplainable, NoCoverage or BadRequest where the recognizer cannot give what is asked for."""
         if self.explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
-        if self.wish.coverage is not None and not served.recognizer.covers:
-            raise NoCoverage(f"{served.version.name} was sealed without held-out scores, so it can promise no coverage")
+        served.recognizer.check(self.wish)
 
 
 class _Answerer:
@@ -240,8 +247,13 @@ class _Answerer:
             self._service.telemetry.failed(self._call.visit, error.kind)
             raise
         self._service.telemetry.saw(self._call.visit, seen)
-        answer = self._served.recognizer.interpret(seen.reading, self._asked.wish).document()
-        return answer | ({"explanation": await self._explanation(seen, answer["labels"][0]["label"])} if self._asked.explain else {})
+        answer = self._served.recognizer.interpret(seen.reading, self._asked.wish)
+        document = answer.document()
+        if self._asked.explain:
+            document["explanation"] = await self._explanation(seen, document["labels"][0]["label"])
+        if self._asked.draw:
+            document["drawn"] = base64.b64encode(await self._service.host.draw(image, answer)).decode()
+        return document
 
     async def answer_or_error(self, source: Source) -> dict[str, Any]:
         """The answer for one image of several, or the error that is its own; what concerns the whole request is raised."""

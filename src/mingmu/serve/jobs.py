@@ -16,8 +16,9 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from mingmu.core.answers import Wish
 from mingmu.core.batching import FORMATS, BatchOptions, Format
-from mingmu.core.errors import BadRequest, Conflict, ForbiddenUrl, NoCoverage, NotFound
+from mingmu.core.errors import BadRequest, Conflict, ForbiddenUrl, NotFound
 from mingmu.registry.jobs import Job
 from mingmu.serve import uploads
 from mingmu.serve.bodies import media_type_of
@@ -92,12 +93,12 @@ def _form_in_query(request: Request) -> BatchForm:
 
 
 async def _checked(service: Service, form: BatchForm) -> str:
-    """The very version that is meant. Refuses now what the job could only fail at later. Raises Conflict, NoCoverage, NotFound."""
+    """The very version that is meant. Refuses now what the job could only fail at later. Raises Conflict, NotFound."""
     if form.format == "parquet" and find_spec("pyarrow") is None:
         raise Conflict("this service cannot write Parquet; ask for csv or jsonl, or the operator for pyarrow")
     version = await asyncio.to_thread(service.host.store.resolve, form.recognizer)
-    if form.coverage is not None and not (await service.host.served(form.recognizer)).recognizer.covers:
-        raise NoCoverage(f"{version.name} was sealed without held-out scores, so it can promise no coverage")
+    if form.wish != Wish(top=form.top):
+        (await service.host.served(form.recognizer)).recognizer.check(form.wish)
     return f"{version.name}@{version.version}"
 
 
@@ -111,7 +112,7 @@ def check_url(url: str, allowed: str | None) -> None:
 
 
 async def _queue(service: Service, form: BatchForm, recognizer: str, folder: Path, *, source: str = "", dataset: str = "") -> Response:
-    arguments = {"recognizer": recognizer, "format": form.format, "top": form.top, "coverage": form.coverage}
+    arguments = {"recognizer": recognizer, "format": form.format} | {each.name: getattr(form, each.name) for each in fields(BatchOptions)}
     job = await submit(service, "batch", recognizer, arguments | {"folder": str(folder), "source": source, "dataset": dataset})
     return accepted(job, recognizer=recognizer)
 

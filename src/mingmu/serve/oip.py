@@ -54,7 +54,7 @@ async def infer(request: Request) -> Response:
         wanted = await service.read(call, read_request, call.body, request.headers.get(HEADER_LENGTH))
         outputs = await inference.infer(service, call, served, wanted)
     head: dict[str, object] = {"model_name": served.version.name, "model_version": str(served.version.version)}
-    body, header_length = write_response(head | ({"id": wanted.id} if wanted.id else {}), outputs, wanted.outputs)
+    body, header_length = write_response(head | ({"id": wanted.id} if wanted.id else {}), outputs)
     if header_length is None:
         return Response(body, media_type=JSON)
     return Response(body, headers={HEADER_LENGTH: str(header_length)}, media_type="application/octet-stream")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from mingmu.core.errors import BadRequest
 from mingmu.serve.bodies import check_json, from_base64
 from mingmu.serve.inference import check_memory
-from mingmu.serve.tensors import OUTPUTS, Asked, Inference, Output, Tensor, bytes_in
+from mingmu.serve.tensors import Asked, Inference, Output, Tensor, bytes_in
 
 MAX_JSON_VALUES = 2**20  # seven pictures of 224x224 pixels
 BINARY = "binary_data"
@@ -71,8 +71,7 @@ def read_request(body: bytes, header_length: str | None) -> Inference:
     if at != len(body):
         raise BadRequest(f"the inputs name {at - end} bytes of binary data; {len(body) - end} follow the JSON")
     default = {BINARY: parsed.parameters.get("binary_data_output", False)}
-    wanted = parsed.outputs or [RequestedJson(name=name) for name in OUTPUTS]
-    return Inference(inputs, [Asked(each.name, default | each.parameters) for each in wanted], parsed.id)
+    return Inference(inputs, [Asked(each.name, default | each.parameters) for each in parsed.outputs], parsed.id, default)
 
 
 def _parse(json: bytes) -> InferJson:
@@ -108,12 +107,12 @@ def _data(tensor: TensorJson) -> bytes | list[bytes]:
     return [from_base64(text, f"image {i}") for i, text in enumerate(tensor.data)]
 
 
-def write_response(head: dict[str, object], outputs: Sequence[Output], asked: Sequence[Asked]) -> tuple[bytes, int | None]:
+def write_response(head: dict[str, object], outputs: Sequence[Output]) -> tuple[bytes, int | None]:
     """The body of an answer, and the length of its JSON where tensors follow it."""
     listed, raws = [], []
-    for output, how in zip(outputs, asked, strict=True):
+    for output in outputs:
         entry: dict[str, object] = {"name": output.name, "datatype": output.datatype, "shape": output.shape}
-        if how.parameters[BINARY] is True:
+        if output.how.get(BINARY) is True:
             raws.append(output.raw())
             entry["parameters"] = {"binary_data_size": len(raws[-1])}
         else:

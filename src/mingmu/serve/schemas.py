@@ -46,13 +46,42 @@ class ImageErrorSchema(Strict):
     detail: str
 
 
-class AnswerSchema(Strict):
-    """The labels of one image, the surest first; or, for one of several images, its own error."""
+class DrawnSchema(Strict):
+    drawn: str | None = Field(None, description="With `draw`: the image in base64, a JPEG, with the answer drawn on it.")
 
-    labels: list[LabelSchema] | None = None
+
+class LabelsSchema(DrawnSchema):
+    """What a classifier says of one image."""
+
+    labels: list[LabelSchema] = Field(description="The surest first.")
     abstain: bool | None = None
     explanation: ExplanationSchema | None = None
-    error: ImageErrorSchema | None = None
+
+
+class BoxSchema(Strict):
+    """One thing and where it is, in pixels of the upright image; x and y are its left upper corner."""
+
+    label: str
+    score: float = Field(ge=0, le=1.0001)
+    x: float = Field(ge=0)
+    y: float = Field(ge=0)
+    width: float = Field(ge=0)
+    height: float = Field(ge=0)
+
+
+class BoxesSchema(DrawnSchema):
+    """What a detector found in one image."""
+
+    boxes: list[BoxSchema] = Field(description="The surest first; there may be none.")
+
+
+class ErrorSchema(Strict):
+    """What was wrong with one of several images."""
+
+    error: ImageErrorSchema
+
+
+Answered = LabelsSchema | BoxesSchema | ErrorSchema  # told apart by the one field that each must have
 
 
 class TimingSchema(Strict):
@@ -70,7 +99,7 @@ class RecognitionSchema(Strict):
     recognizer: str
     version: int
     digest: str = Field(description="SHA-256 of the sealed recognizer that answered.")
-    answers: list[AnswerSchema]
+    answers: list[Answered]
     timing_ms: TimingSchema
 
 
@@ -195,8 +224,8 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
 KIND = {"name": "kind", "in": "path", "required": True, "schema": {"type": "string", "enum": [*KINDS]}, "example": "bad-image"}
 TOP = {
-    "name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": 5},
-    "description": "How many labels to name, the surest first.",
+    "name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP},
+    "description": "How many labels or boxes to give, at most, the surest first.",
 }  # fmt: skip
 COVERAGE = {
     "name": "coverage", "in": "query", "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "example": 0.95,
@@ -205,6 +234,18 @@ COVERAGE = {
 EXPLAIN = {
     "name": "explain", "in": "query", "schema": {"type": "boolean", "default": False},
     "description": "Adds a picture that shows what speaks for the first label.",
+}  # fmt: skip
+THRESHOLD = {
+    "name": "threshold", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}, "example": 0.5,
+    "description": "The least score of a box; without it, what the recognizer was sealed with.",
+}  # fmt: skip
+OVERLAP = {
+    "name": "overlap", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}, "example": 0.45,
+    "description": "Of two boxes of a label that share more of their union than this, the surer one is given.",
+}  # fmt: skip
+DRAW = {
+    "name": "draw", "in": "query", "schema": {"type": "boolean", "default": False},
+    "description": "Adds the image, with the answer drawn on it. For one image, `Accept: image/jpeg` gives that alone.",
 }  # fmt: skip
 TIMEOUT = {
     "name": "X-Request-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
@@ -246,11 +287,18 @@ def _text(example: str) -> dict[str, Any]:
 MODEL = _model("ModelSchema", examples.MODEL)
 MODEL_READY = _model("ModelReadySchema", examples.MODEL_READY)
 INFERENCE = _model("InferenceSchema", examples.INFERENCE) | {"application/octet-stream": BINARY}
+RECOGNITION = {
+    JSON: {
+        "schema": {"$ref": REF + "RecognitionSchema"},
+        "examples": {"labels": {"value": examples.RECOGNITION}, "boxes": {"value": examples.DETECTION}},
+    },
+    "image/jpeg": BINARY,
+}
 ROUTES: Described = {
     ("GET", "/v1/recognizers"): ("recognizers", PAGED, None, _model("RecognizersSchema", examples.RECOGNIZERS), (400, 500, 503)),
     ("GET", "/v1/recognizers/{name}"): ("recognizers", [NAME], None, _model("RecognizerSchema", examples.RECOGNIZER), (400, 404, 500)),
     ("POST", "/v1/recognizers/{name}/recognize"): (
-        "recognizers", [NAME, TOP, COVERAGE, EXPLAIN, TIMEOUT], IMAGES, _model("RecognitionSchema", examples.RECOGNITION), (*IN_CALLS, 403),
+        "recognizers", [NAME, TOP, COVERAGE, THRESHOLD, OVERLAP, EXPLAIN, DRAW, TIMEOUT], IMAGES, RECOGNITION, (*IN_CALLS, 403),
     ),
     **teaching_schemas.ROUTES,
     **job_schemas.ROUTES,

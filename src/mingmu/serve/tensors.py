@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
 
-OUTPUTS = ("scores", "labels")
+OUTPUTS: Mapping[str, tuple[str, ...]] = {"classify": ("scores", "labels"), "detect": ("boxes", "scores", "labels")}  # by task
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,13 @@ class Inference:
     """An inference request, whatever protocol it came by."""
 
     inputs: Sequence[Tensor]
-    outputs: Sequence[Asked]
+    outputs: Sequence[Asked]  # none: all that the model has
     id: str = ""
+    how: Mapping[str, Any] = field(default_factory=dict)  # the parameters of outputs that are not named
+
+    def asked(self, task: str) -> Sequence[Asked]:
+        """The outputs that a model of a task shall give."""
+        return self.outputs or [Asked(name, self.how) for name in OUTPUTS[task]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Output:
     name: str
     shape: list[int]
     values: NDArray[np.float32] | Sequence[str]
+    how: Mapping[str, Any] = field(default_factory=dict)  # the parameters it was asked for with
 
     @property
     def datatype(self) -> str:

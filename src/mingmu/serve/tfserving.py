@@ -3,12 +3,14 @@
 An instance is an encoded image, `{"b64": …}`, or pixels, [H, W, 3] whole numbers from 0 to 255, of exactly the
 recognizer's size; either may be named, `{"image_bytes": {"b64": …}}`, by whatever name its model had for it. The signature
 `serving_default` gives the scores alone; `classification` gives `scores` and `classes`, which names them, in the same order.
+Of a detector, `serving_default` gives `boxes` (left, top, right, bottom in pixels of the image), `scores` and `classes` of what it
+found, and there is no other signature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mingmu.core.errors import BadRequest
-from mingmu.core.head import Scores
+from mingmu.core.recognizer import Reading
 from mingmu.core.runtime import Pixels
 from mingmu.registry.store import Version
 from mingmu.serve import inference
@@ -62,8 +64,14 @@ class Wanted:
 
 async def predict(request: Request) -> Response:
     """The scores of images or pixels, as TensorFlow Serving gives them. One bad image fails the request."""
-    served, said, scores = await _run(request, PredictJson)
+    served, said, readings = await _run(request, PredictJson)
     key, names = "outputs" if said.instances is None else "predictions", served.recognizer.manifest.labels
+    if served.recognizer.manifest.task == "detect":
+        things = [asdict(inference.things_in(served.recognizer.interpret(reading))) for reading in readings]
+        for each in things:
+            each["classes"] = each.pop("labels")
+        return _json({key: things if key == "predictions" else {name: [each[name] for each in things] for name in things[0]}})
+    scores = inference.scores_of(readings)
     if said.signature_name == "serving_default":
         return _json({key: scores})
     if key == "outputs":
@@ -73,7 +81,8 @@ async def predict(request: Request) -> Response:
 
 async def classify(request: Request) -> Response:
     """The labels of images or pixels, the surest first, as TensorFlow Serving gives them. One bad image fails the request."""
-    served, _, scores = await _run(request, ClassifyJson)
+    served, _, readings = await _run(request, ClassifyJson)
+    scores = inference.scores_of(readings)
     names = served.recognizer.manifest.labels
     order = np.argsort(-scores, axis=1, kind="stable")
     return _json({"results": [[(names[i], row[i]) for i in best] for row, best in zip(scores.tolist(), order.tolist(), strict=True)]})
@@ -101,11 +110,16 @@ async def metadata(request: Request) -> Response:
     """A model's signatures: what it takes and gives."""
     served = await service_of(request).served(_reference(request), request.scope["visit"])
     spec = {"name": served.version.name, "signature_name": "", "version": str(served.version.version)}
-    scores, classes = _tensor("scores", "DT_FLOAT", -1, len(served.recognizer.manifest.labels)), _tensor("classes", "DT_STRING", -1, -1)
+    manifest = served.recognizer.manifest
+    detects, classes = manifest.task == "detect", _tensor("classes", "DT_STRING", -1, -1)
+    scores = _tensor("scores", "DT_FLOAT", -1, -1 if detects else len(manifest.labels))
     signatures = {
         "serving_default": _signature({"scores": scores}, "tensorflow/serving/predict"),
         "classification": _signature({"scores": scores, "classes": classes}, "tensorflow/serving/classify"),
     }
+    if detects:
+        found = {"boxes": _tensor("boxes", "DT_FLOAT", -1, -1, 4), "scores": scores, "classes": classes}
+        signatures = {"serving_default": _signature(found, "tensorflow/serving/predict")}
     return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}})
 
 
@@ -118,12 +132,14 @@ def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
     return {"dtype": dtype, "tensor_shape": {"dim": dimensions, "unknown_rank": False}, "name": f"{name}:0"}
 
 
-async def _run(request: Request, form: type[PredictJson | ClassifyJson]) -> tuple[Served, Any, Scores]:
+async def _run(request: Request, form: type[PredictJson | ClassifyJson]) -> tuple[Served, Any, list[Reading]]:
     service = service_of(request)
     async with service.call(request, _reference(request)) as call:
         served = await service.served(_reference(request), call.visit)
         size = served.recognizer.manifest.pixels.size
         wanted = await service.read(call, _read, call.body, form, size, service.max_images)
+        if served.recognizer.manifest.task == "detect" and wanted.said.signature_name != "serving_default":
+            raise BadRequest(f"{served.version.name} finds boxes, it is no classifier; ask :predict, with the signature serving_default")
         return served, wanted.said, await inference.see(service, call, served, wanted.images)
 
 

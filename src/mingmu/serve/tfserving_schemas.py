@@ -24,11 +24,27 @@ class ColumnsSchema(Strict):
     classes: list[list[str]]
 
 
+class FoundSchema(Strict):
+    """What a detector found in one image, the surest first."""
+
+    boxes: list[list[float]]
+    scores: list[float]
+    classes: list[str]
+
+
+class FoundColumnsSchema(Strict):
+    """What a detector found, column by column."""
+
+    boxes: list[list[list[float]]]
+    scores: list[list[float]]
+    classes: list[list[str]]
+
+
 class PredictionsSchema(Strict):
     """The answer to `instances`, or the one to `inputs`."""
 
-    predictions: list[list[float]] | list[ScoresSchema] | None = None
-    outputs: list[list[float]] | ColumnsSchema | None = None
+    predictions: list[list[float]] | list[ScoresSchema] | list[FoundSchema] | None = None
+    outputs: list[list[float]] | ColumnsSchema | FoundColumnsSchema | None = None
 
 
 class ResultsSchema(Strict):

@@ -15,7 +15,7 @@ from mingmu.batch.sources import opened as open_source
 from mingmu.batch.work import Work
 from mingmu.core.batching import BatchOptions, Format
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadRequest, Conflict, NoCoverage
+from mingmu.core.errors import BadRequest, Conflict
 from mingmu.registry.store import Store, Version
 from mingmu.settings import Settings
 from mingmu.verbs.recognizing import Opened
@@ -90,8 +90,7 @@ def run_batch(
 ) -> Batched:
     """The same, with any source, working in `folder`, which is then removed; the file with the rows is given to `deliver`."""
     recognizer = opened.recognizer
-    if options.coverage is not None and not recognizer.covers:
-        raise NoCoverage(f"{opened.version.name} was sealed without held-out scores, so it can promise no coverage")
+    recognizer.check(options.wish)
     check_format(format)
     networks = {"recognizer": recognizer.digest, "network": recognizer.network.artifact.digest}
     with Work.open(folder, source, {**networks, **source.about, **asdict(options)}, restart) as work:

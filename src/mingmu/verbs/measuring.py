@@ -32,7 +32,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.teachable import taught_digest
 from mingmu.teach.curve import Growth
 from mingmu.verbs.parting import cache_of, thumbs_of
-from mingmu.verbs.recognizing import Progress, ensure, silent
+from mingmu.verbs.recognizing import Progress, check_classifier, ensure, silent
 from mingmu.verbs.sources import found_in
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
@@ -44,6 +44,7 @@ UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never b
 def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> Report:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept, under the photos that were given."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
+    check_classifier(recognizer, "evaluate")
     found = found_in(store, source, progress)
     dataset = unseen(store, found.dataset, recognizer, progress=progress)
     report = report_of(recognizer, dataset, _asked(store, recognizer, found, dataset, progress), store)
@@ -56,6 +57,8 @@ def compare(store: Store, one: str, other: str, source: Path, progress: Progress
     """Say whether one of two recognizers is better on the same photos, as far as these can show it."""
     library = Library(store)
     both = [library.open(ensure(store, each, progress).digest) for each in (one, other)]
+    for each in both:
+        check_classifier(each, "compare")
     found = reading.read(source, store.blobs, progress)
     dataset = unseen(store, found.dataset, *both, progress=progress)
     return comparing.compare(*(_asked(store, each, found, dataset, progress) for each in both))

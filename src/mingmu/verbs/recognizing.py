@@ -21,16 +21,17 @@ from mingmu.core.answers import ANY, Answer, Wish
 from mingmu.core.artifact import PROBES, Artifact
 from mingmu.core.artifact import verify as verify_files
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadModel, BadRequest, MingmuError, NotFound
+from mingmu.core.errors import BadModel, BadRequest, Conflict, MingmuError, NotFound
 from mingmu.core.labels import clean_label
 from mingmu.core.network import Network
-from mingmu.core.pixels import Limits
+from mingmu.core.pixels import Limits, whole
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.video import Every
 from mingmu.registry import bundle
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version, check_name
 from mingmu.settings import Settings
+from mingmu.verbs.drawing import Drawings, write
 from mingmu.verbs.video import EACH_SECOND, VIDEO_SUFFIXES, Look, holds_video, looks
 from mingmu.zoo import catalog
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mingmu.core.manifest import Origin
     from mingmu.core.pixels import PixelSpec
     from mingmu.zoo.adopt import Normalisation
+    from mingmu.zoo.detectors import Decoding
 
 Progress = Callable[[str, float], None]
 
@@ -91,11 +93,11 @@ class Pulled:
 
 
 def ensure(store: Store, reference: str, progress: Progress = silent) -> Version:
-    """The version that `name` or `name@3` means; a recognizer that ships with Mingmu is built at its first use.
+    """The version that `name` or `name@3` means; one that the catalog has ready is made at its first use, from weights that may be fetched.
 
-    Raises NotFound with the names there are. Processes that ask at the same time build it once.
+    Raises NotFound with the names there are, PullFailed, MissingExtra. Processes that ask at the same time make it once.
     """
-    from mingmu.zoo.embedded import seal_embedded
+    from mingmu.zoo.ready import seal_ready
 
     name = reference.partition("@")[0]
     try:
@@ -103,10 +105,10 @@ def ensure(store: Store, reference: str, progress: Progress = silent) -> Version
     except NotFound:
         if reference != name and name in store.names():  # it is the version that is unknown
             raise
-    entry, package = _embedded(store, name)
+    entry = _ready(store, name)
     with store.lock(f"seal-{name}"):
         if name not in store.names():  # nobody else has built it meanwhile
-            store.publish(name, seal_embedded(store.add, entry, package, progress).digest)
+            store.publish(name, seal_ready(store.add, entry, store.weights, store.mirror, progress).digest)
     return store.resolve(reference)
 
 
@@ -119,18 +121,27 @@ def open_recognizer(settings: Settings, reference: str, progress: Progress = sil
 
 
 def recognize(
-    recognizer: Recognizer, sources: Iterable[str], *, wish: Wish = ANY, threads: int = 0, every: Every = EACH_SECOND
+    recognizer: Recognizer,
+    sources: Iterable[str],
+    *,
+    wish: Wish = ANY,
+    threads: int = 0,
+    every: Every = EACH_SECOND,
+    draw: Path | None = None,
 ) -> Iterator[tuple[str, Answer | MingmuError]]:
     """Each source with its answer or the error it alone met, in order, while the next ones are already being looked at.
 
     A source is a path or `-` for standard input. Of a video come the pictures at the times that `every` means, each as a source
-    of its own: `clip.mp4#t=1.500`. `threads` 0 takes what the CPU quota grants.
+    of its own: `clip.mp4#t=1.500`. `threads` 0 takes what the CPU quota grants. Into `draw`, a file or a folder, come the pictures with
+    their answers drawn on them. Raises NoCoverage, BadRequest for what the recognizer cannot give.
     """
+    recognizer.check(wish)
+    drawings = Drawings(draw) if draw else None
     workers = threads or cpu_count()
     with ThreadPoolExecutor(workers) as pool:
         running: deque[tuple[str, Callable[[], Answer | MingmuError]]] = deque()
         try:
-            for source, look in _looks(recognizer, sources, wish, workers, every):
+            for source, look in _looks(recognizer, sources, wish, workers, every, drawings):
                 running.append((source, pool.submit(look).result))
                 if len(running) > 2 * workers:
                     name, result = running.popleft()
@@ -139,6 +150,12 @@ def recognize(
                 yield name, result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def check_classifier(recognizer: Recognizer, verb: str) -> None:
+    """Raise Conflict for what gives no labels of whole pictures."""
+    if recognizer.manifest.task != "classify":
+        raise Conflict(f"{recognizer.manifest.name} finds boxes, it is no classifier; {verb} is for classifiers alone, so far")
 
 
 def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:
@@ -163,7 +180,7 @@ def listing(store: Store) -> list[tuple[str, Stored | MingmuError]]:
 def available(store: Store) -> list[catalog.Entry]:
     """What the catalog has and the data folder has not."""
     here = {*store.names(), *(path.name for path in store.weights.iterdir())}
-    return [entry for entry in catalog.CATALOG if here.isdisjoint((entry.name, entry.file))]
+    return [entry for entry in catalog.CATALOG if here.isdisjoint((entry.name,) if entry.ready else (entry.file,))]
 
 
 def show(store: Store, reference: str, progress: Progress = silent) -> Stored:
@@ -191,25 +208,37 @@ def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:
 
     store = Store.of(settings)
     entry = catalog.entry(name)
-    if isinstance(entry.source, catalog.Package):
+    if entry.ready:
         return Pulled(entry, ensure(store, name, progress), None)
-    path = fetch(entry, store.weights, settings.mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))
+    path = fetch(entry, store.weights, store.mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))
     return Pulled(entry, None, path)
 
 
 def import_model(
-    store: Store, model: bytes, labels: str, *, name: str, normalisation: Normalisation, pixels: PixelSpec, origin: Origin
+    store: Store,
+    model: bytes,
+    labels: str,
+    *,
+    name: str,
+    normalisation: Normalisation,
+    pixels: PixelSpec,
+    origin: Origin,
+    decoding: Decoding | None = None,
 ) -> Version:
-    """Adopt an ONNX classifier: seal it, prove it, publish it under `name`. Raises BadModel, Unproven.
+    """Adopt an ONNX classifier; or a detector, where its `decoding` is given. Seal it, prove it, publish it under `name`.
+
+    Raises BadModel, Unproven.
 
     `labels` has one label a line in the order of the scores, or an id, a tab and a label.
     """
     from mingmu.core.sealing import seal_network
     from mingmu.zoo.adopt import adopt
+    from mingmu.zoo.detectors import adopt_detector
 
     check_name(name)
     texts, ids = _parse_labels(labels)
-    graph, manifest = adopt(model, name=name, labels=texts, label_ids=ids, normalisation=normalisation, pixels=pixels, origin=origin)
+    adopted = adopt if decoding is None else partial(adopt_detector, decoding=decoding)
+    graph, manifest = adopted(model, name=name, labels=texts, label_ids=ids, normalisation=normalisation, pixels=pixels, origin=origin)
     artifact = store.add(lambda folder: Network.open(seal_network(folder, manifest, graph)).prove())
     return store.publish(name, artifact.digest)
 
@@ -226,8 +255,9 @@ def install(store: Store, file: Path, name: str | None = None) -> Version:
     return bundle.unpack(store, file, name)
 
 
-def _embedded(store: Store, name: str) -> tuple[catalog.Entry, catalog.Package]:
-    ours = {entry.name: (entry, entry.source) for entry in catalog.CATALOG if isinstance(entry.source, catalog.Package)}
+def _ready(store: Store, name: str) -> catalog.Entry:
+    """What the catalog has ready under a name; raises NotFound."""
+    ours = {entry.name: entry for entry in catalog.CATALOG if entry.ready}
     if name in ours:
         return ours[name]
     known = sorted({*store.names(), *ours})
@@ -243,21 +273,27 @@ def _found(store: Store, name: str) -> Stored | MingmuError:
         return error
 
 
-def _looks(recognizer: Recognizer, sources: Iterable[str], wish: Wish, threads: int, every: Every) -> Iterator[tuple[str, Look]]:
+def _looks(
+    recognizer: Recognizer, sources: Iterable[str], wish: Wish, threads: int, every: Every, drawings: Drawings | None
+) -> Iterator[tuple[str, Look]]:
     """Each picture with the call that looks at it."""
     for source in sources:
         if source != STDIN and holds_video(source):
-            yield from looks(recognizer, source, every, wish=wish, threads=threads)
+            yield from looks(recognizer, source, every, wish=wish, threads=threads, drawings=drawings)
         else:
             # Standard input is read here: a thread that waits for a person cannot be stopped by Ctrl-C.
             data = sys.stdin.buffer.read(recognizer.limits.max_bytes + 1) if source == STDIN else None
-            yield source, partial(_look, recognizer, source, data, wish)
+            yield source, partial(_look, recognizer, source, data, wish, drawings.place(source) if drawings else None)
 
 
-def _look(recognizer: Recognizer, source: str, data: bytes | None, wish: Wish) -> Answer | MingmuError:
+def _look(recognizer: Recognizer, source: str, data: bytes | None, wish: Wish, place: Path | None) -> Answer | MingmuError:
     try:
         data = _read(source, recognizer.limits.max_bytes) if data is None else data
-        return recognizer.interpret(recognizer.read(recognizer.frame(data)), wish)
+        answer = recognizer.interpret(recognizer.read(recognizer.frame(data)), wish)
+        if place:
+            seen = whole(data, recognizer.limits)
+            write(place, seen.pixels, answer, seen.original)
+        return answer
     except MingmuError as error:
         return error
 

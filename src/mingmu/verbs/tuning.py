@@ -30,7 +30,7 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from mingmu.verbs.judging import Judge, Photos, photos_of
-from mingmu.verbs.recognizing import Progress, Stored, ensure, silent
+from mingmu.verbs.recognizing import Progress, Stored, check_classifier, ensure, silent
 
 SECONDS = 2.0
 PHOTOS = 1000
@@ -66,6 +66,8 @@ def tune(
     """
     version = ensure(store, reference, progress)
     recognizer, sealed = _opened(store, version)
+    if source:
+        check_classifier(recognizer, "tuning with photos")
     given = photos_of(store, recognizer, source, photos, progress) if source else None
     found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
     with _contest(store, recognizer, sealed, given, found, seconds, progress) as contest:
@@ -116,6 +118,7 @@ def compress(
     """
     version = ensure(store, reference, progress)
     recognizer, sealed = _opened(store, version)
+    check_classifier(recognizer, "compress")
     given = photos_of(store, recognizer, source, photos, progress)
     runs = Runs(precision=precision, runtime="openvino" if precision == "bf16" else "onnxruntime")
     with _contest(store, recognizer, sealed, given, [runs], seconds, progress) as contest:

@@ -74,10 +74,9 @@ def adopt(
     The classifier has one float input [N, 3, H, W], [N, H, W, 3] or the same with one grey channel, and one output [N, C].
     """
     parsed = graph.parse(model)
-    source = _input_of(parsed)
-    if source.size is not None and pixels.size != source.size:
-        raise BadModel(f"the graph takes {source.size[0]}x{source.size[1]} pixels, not {pixels.size[0]}x{pixels.size[1]}")
-    wrapped = _prepend(parsed, source, normalisation)
+    source = input_of(parsed)
+    check_size(source, pixels)
+    wrapped = prepended(parsed, source, normalisation)
     plain = _finish(wrapped, softmax=False)
     count = _count_scores(plain, pixels)
     if len(labels) != count:
@@ -103,20 +102,27 @@ def adopt(
 
 
 def input_size(model: bytes) -> tuple[int, int]:
-    """Width and height of the pixels that a classifier takes; raises BadModel where its graph leaves them open."""
-    size = _input_of(graph.parse(model)).size
+    """Width and height of the pixels that a network takes; raises BadModel where its graph leaves them open."""
+    size = input_of(graph.parse(model)).size
     if size is None:
         raise BadModel("the graph does not fix its input size; say the size that the network was trained with (--size)")
     return size
 
 
-def _input_of(model: onnx.ModelProto) -> Input:
+def check_size(source: Input, pixels: PixelSpec) -> None:
+    """Raise BadModel where the graph fixes another size."""
+    if source.size is not None and pixels.size != source.size:
+        raise BadModel(f"the graph takes {source.size[0]}x{source.size[1]} pixels, not {pixels.size[0]}x{pixels.size[1]}")
+
+
+def input_of(model: onnx.ModelProto) -> Input:
+    """The one input of a graph; raises BadModel where it takes anything else than a picture."""
     import onnx
 
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in stored]  # old files list their weights as inputs
     if len(inputs) != 1:
-        raise BadModel(f"the graph has {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); a classifier has one")
+        raise BadModel(f"the graph has {len(inputs)} inputs ({', '.join(i.name for i in inputs)}); the pictures are one")
     tensor = inputs[0].type.tensor_type
     dims = [dim.dim_value for dim in tensor.shape.dim]  # 0 where it is not fixed
     if tensor.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
@@ -132,8 +138,8 @@ def _input_of(model: onnx.ModelProto) -> Input:
     raise BadModel(f"the input {inputs[0].name!r} is [{shown}]; [N, 3, H, W] or [N, H, W, 3] is needed, with 3 (or 1) fixed")
 
 
-def _prepend(model: onnx.ModelProto, source: Input, normalisation: Normalisation) -> onnx.ModelProto:
-    """The same graph, taking uint8 RGB [N, H, W, 3] as `pixels`; the batch size is free."""
+def prepended(model: onnx.ModelProto, source: Input, normalisation: Normalisation) -> onnx.ModelProto:
+    """The same graph, taking uint8 RGB [N, H, W, 3] as `pixels`; the batch size is free, as far as the graph allows it."""
     import onnx
     from onnx import TensorProto, compose, helper, numpy_helper
 
@@ -168,7 +174,26 @@ def _prepend(model: onnx.ModelProto, source: Input, normalisation: Normalisation
     wrapped.CopyFrom(model)
     wrapped.graph.CopyFrom(body)
     wrapped.ClearField("doc_string")
+    _free_batch(wrapped)
     return wrapped
+
+
+def _free_batch(model: onnx.ModelProto) -> None:
+    """Let every Reshape into exactly one row keep the rows that it is given: so networks are exported for a batch of one.
+
+    For one image that is the same; whether a batch gives what its images give alone is seen when it runs.
+    """
+    from onnx import numpy_helper
+
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored |= {node.output[0]: node.attribute[0].t for node in model.graph.node if node.op_type == "Constant" and node.attribute}
+    for number, node in enumerate(model.graph.node):
+        shape = stored.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) == 2 else None
+        wanted = None if shape is None else numpy_helper.to_array(shape)
+        if wanted is not None and wanted.ndim == 1 and wanted.size > 1 and wanted[0] == 1:
+            free = np.array([0, *wanted[1:]], np.int64)
+            node.input[1] = f"free/{number}"
+            model.graph.initializer.append(numpy_helper.from_array(free, node.input[1]))
 
 
 def _finish(model: onnx.ModelProto, *, softmax: bool) -> bytes:
@@ -194,7 +219,7 @@ def _finish(model: onnx.ModelProto, *, softmax: bool) -> bytes:
 
 def _count_scores(model: bytes, spec: PixelSpec) -> int:
     """How many scores one image gets; raises BadModel unless a batch gives what its images give alone."""
-    batch = _noise(spec)
+    batch = noise(spec)
     runtime = OnnxRuntime(model)
     try:
         together = runtime(batch, [SCORES])[SCORES]
@@ -209,11 +234,11 @@ def _count_scores(model: bytes, spec: PixelSpec) -> int:
 
 
 def _are_probabilities(model: bytes, spec: PixelSpec) -> bool:
-    scores = OnnxRuntime(model)(_noise(spec), [SCORES])[SCORES]
+    scores = OnnxRuntime(model)(noise(spec), [SCORES])[SCORES]
     return bool((scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
 
 
-def _noise(spec: PixelSpec) -> Pixels:
+def noise(spec: PixelSpec) -> Pixels:
     """Four different images, uint8 [4, H, W, 3], always the same."""
     width, height = spec.size
     return np.random.default_rng(0).integers(0, 256, (4, height, width, 3), dtype=np.uint8)

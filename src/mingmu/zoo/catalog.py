@@ -37,6 +37,7 @@ class Entry:
     licence: str
     provenance: str  # who trained it, on what, and what to know before using it
     extra: str | None = None  # the extra of this distribution that installs the package
+    ready: bool = False  # a recognizer of this name is made of it when it is first asked for; otherwise only the weights can be had
 
 
 CATALOG = (
@@ -50,6 +51,7 @@ CATALOG = (
         size=18_826_032,
         licence="Apache-2.0",
         provenance="EfficientNet-Lite0 by Google, trained on ImageNet-1k; converted to torch by ML Illustrated",
+        ready=True,
     ),
     Entry(
         name="general-large",
@@ -62,11 +64,12 @@ CATALOG = (
         licence="Apache-2.0",
         provenance="EfficientNet-Lite2 by Google, trained on ImageNet-1k; converted to torch by ML Illustrated",
         extra="large",
+        ready=True,
     ),
     Entry(
-        name="yolox-nano",
+        name="objects",
         task="detect",
-        summary="80 everyday things with boxes (COCO), 416 px",
+        summary="80 kinds of everyday things, and where they are (COCO), 416 px",
         source=Web(
             page="https://github.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample",
             url="https://raw.githubusercontent.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample/3d4f1119/model/yolox_nano.onnx",
@@ -76,6 +79,7 @@ CATALOG = (
         size=3_660_092,
         licence="Apache-2.0",
         provenance="YOLOX-Nano by Megvii, trained on COCO; exported to ONNX by Kazuhito00",
+        ready=True,
     ),
     Entry(
         name="yunet",

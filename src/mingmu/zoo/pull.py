@@ -84,7 +84,9 @@ def _download(url: str, part: Path, entry: Entry, report: Progress) -> None:
                 raise PullFailed(f"{url} answered {response.status_code}; try again or name a mirror (settings: mirror)")
             _write(response, part, have if resumes else 0, entry, report)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise PullFailed(f"{url}: {error!r}; {_size(part)} of {entry.size} bytes are here, pull again to go on") from error
+        raise PullFailed(
+            f"{url}: {error!r}; {_size(part)} of {entry.size} bytes are here; pull again to go on, or name a mirror (MINGMU_MIRROR)"
+        ) from error
 
 
 def _starts_at(response: httpx.Response, have: int) -> bool:

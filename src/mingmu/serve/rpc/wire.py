@@ -13,7 +13,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.registry.store import Version
 from mingmu.serve.inference import check_memory, reference
 from mingmu.serve.rpc.protos import proto
-from mingmu.serve.tensors import OUTPUTS, Asked, Inference, Output, Tensor
+from mingmu.serve.tensors import Asked, Inference, Output, Tensor
 
 MAX_MESSAGE_BYTES = 65_536  # of all requests but those for inference
 MAX_FIELDS = 1024  # besides one for each image
@@ -59,7 +59,7 @@ def read_infer(data: bytes, max_images: int) -> Received:
     if raw and len(raw) != len(message.inputs):
         raise BadRequest(f"raw_input_contents has {len(raw)} elements for {len(message.inputs)} inputs; it has one for each")
     inputs = [_tensor(tensor, raw[i] if raw else None) for i, tensor in enumerate(message.inputs)]
-    asked = [Asked(output.name, _parameters(output)) for output in message.outputs] or [Asked(name) for name in OUTPUTS]
+    asked = [Asked(output.name, _parameters(output)) for output in message.outputs]
     return Received(reference(message.model_name, message.model_version), Inference(inputs, asked, message.id), bool(raw))
 
 
