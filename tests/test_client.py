@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from mingmu.client import AsyncClient, Client, Listed
-from mingmu.core.answers import Label, Labels
+from mingmu.core.answers import Box, Boxes, Label, Labels
 from mingmu.core.errors import (
     BadImage,
     BadRequest,
@@ -129,6 +129,17 @@ class Asker:
 @pytest.fixture(params=[False, True], ids=["Client", "AsyncClient"])
 def ask(request: pytest.FixtureRequest) -> Asker:
     return Asker(request.param)
+
+
+BOX = {"label": "cat", "score": 0.9, "x": 1.5, "y": 2.0, "width": 30.0, "height": 40.0}
+
+
+def test_boxes_are_typed_too_and_draw_themselves(ask: Asker, service: Service, red_png: bytes) -> None:
+    service.responses = [answered({"boxes": [BOX]})]
+    recognition = ask(service.url, "recognize", red_png, "objects", threshold=0.5, overlap=0.4, top=None)
+    assert recognition.answer == Boxes((Box("cat", 0.9, 1.5, 2.0, 30.0, 40.0),))
+    assert service.only[0] == "/v1/recognizers/objects/recognize?threshold=0.5&overlap=0.4"
+    assert recognition.draw(red_png).startswith(b"\xff\xd8")
 
 
 def test_an_answer_is_typed_and_names_who_gave_it(ask: Asker, service: Service) -> None:

@@ -93,10 +93,10 @@ def whole_graph(steep: float = 1.0) -> bytes:
 QUARTERS = np.array([[0, 0, 4, 4], [4, 4, 8, 8], [0, 0, 4, 3.6]], np.float32)
 
 
-def detector_graph() -> bytes:
+def detector_graph(moved: float = 0.0) -> bytes:
     """A detector that looks at the left upper and the right lower quarter: scores are their mean colours.
 
-    A third box lies in the first one, and has nine tenths of its scores.
+    A third box lies in the first one, and has nine tenths of its scores. The boxes may be moved by some pixels.
     """
     nodes = [helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT)]
     for name, start, end in (("first", "zero", "four"), ("second", "four", "eight")):
@@ -115,11 +115,10 @@ def detector_graph() -> bytes:
         "axes": np.array([1, 2]),
         "one": np.array([1]),
         "nothing": np.array(0, np.float32),
-        "quarters": QUARTERS[None],
+        "quarters": QUARTERS[None] + np.float32(moved),
     }
     shares = np.array([1, 1, 0.9], np.float32)[None, :, None] / 255
-    shapes = {"boxes": ["N", 3, 4], "scores": ["N", 3, 3]}
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, last]) for name, last in (("boxes", 4), ("scores", 3))]
     return model(nodes, corners | constants | {"shares": shares.astype(np.float32)}, ["N", 8, 8, 3], outputs)
 
 

@@ -33,6 +33,15 @@ def test_a_variant_that_is_right_less_often_is_refused_and_the_figure_is_said() 
     assert "at least 99% is needed" in verdict.reason
 
 
+@pytest.mark.parametrize(("moved", "passes"), [(0.0, True), (0.1, True), (2.0, False)])
+def test_a_box_that_moves_far_is_refused(tmp_path: Path, moved: float, passes: bool) -> None:
+    sealed = tiny.seal_detector(tmp_path / "sealed")
+    runs, graph = Runs(precision="bf16"), tiny.detector_graph(moved)
+    verdict = judge_probes(sealed, seal_variant(tmp_path / "variant", sealed, runs, graph))
+    assert verdict.passed is passes
+    assert passes or "a box of the probes shares only" in verdict.reason
+
+
 def test_a_few_photos_without_a_difference_prove_nothing() -> None:
     verdict = judge_answers(answers(30, 0), answers(30, 0))
     assert not verdict.passed

@@ -40,7 +40,7 @@ async def test_an_archive_becomes_a_job_and_its_rows_a_file(client: httpx.AsyncC
     assert problem(await client.get(result)) == (404, "not-found")
     await work(store.data_dir)
     answer = await client.get(result)
-    assert answer.text.startswith("path,label,score,labels,scores,ids,abstain,error,detail,digest\r\na b.png,red,")
+    assert answer.text.startswith("path,label,score,labels,scores,ids,boxes,abstain,error,detail,digest\r\na b.png,red,")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert answer.headers["content-disposition"] == f'attachment; filename="job-{job["id"]}.csv"'
     about = (await client.get(f"/v1/jobs/{job['id']}")).json()["result"]

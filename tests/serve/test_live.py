@@ -106,6 +106,17 @@ async def test_each_frame_gets_the_answer_that_recognize_gives(service: Service,
             assert set(answer["timing_ms"]) == {"decode", "queue", "network", "total"}
 
 
+async def test_frames_get_boxes_and_drawings_too(data_dir: Path, red_png: bytes) -> None:
+    store = Store(data_dir)
+    store.publish("quarters", store.add(tiny.seal_detector).digest)
+    async with running(data_dir) as service, service.stream("/v1/recognizers/quarters/stream", "threshold=0.5&draw=true") as socket:
+        await socket.said()
+        socket.send(red_png)
+        answer = await socket.answer()
+    assert [(box["label"], box["x"], box["width"]) for box in answer["boxes"]] == [("red", 0, 20), ("red", 20, 20)]
+    assert answer["drawn"]
+
+
 async def test_stale_frames_are_dropped_and_the_newest_is_answered(service: Service, red_png: bytes, blue_png: bytes) -> None:
     async with service.stream() as socket:
         await socket.said()

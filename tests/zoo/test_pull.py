@@ -82,7 +82,7 @@ def test_a_damaged_file_is_pulled_again(origin: Origin, tmp_path: Path) -> None:
 
 def test_a_pull_that_broke_off_goes_on_where_it_was(origin: Origin, tmp_path: Path) -> None:
     origin.breaks_after = 100_000
-    with pytest.raises(PullFailed, match="100000 of 262144 bytes are here, pull again"):
+    with pytest.raises(PullFailed, match="100000 of 262144 bytes are here; pull again"):
         pull(wanted(origin), tmp_path)
     assert not (tmp_path / "w.bin").exists()
     origin.breaks_after = None

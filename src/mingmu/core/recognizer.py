@@ -52,7 +52,7 @@ class Task(Protocol):
         ...
 
     def kept(self, rows: Outputs) -> Outputs:
-        """What of one image's outputs an answer can be made of: arrays of their own, for they may be remembered."""
+        """What of one image's outputs an answer can be made of; little, for it may be remembered."""
         ...
 
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Answer:

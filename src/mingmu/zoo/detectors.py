@@ -211,7 +211,8 @@ def _check(model: bytes, pixels: PixelSpec) -> None:
     for name, close in CLOSE.items():
         each = np.concatenate([one[name] for one in alone])
         if together[name].shape != each.shape:
-            raise BadModel(f"{len(batch)} images give {name} of shape {list(together[name].shape)}, alone {list(each.shape)}")
+            found = f"{len(batch)} images give {name} of shape {list(together[name].shape)}, alone {list(each.shape)}"
+            raise BadModel(f"{found}; export the network for batches")
         if not np.isfinite(each).all():
             raise BadModel(
                 f"{name} are not finite: the network writes them in another way than was said, or is given other pixels than it takes"
