@@ -142,7 +142,7 @@ def test_processes_that_need_an_embedded_recognizer_build_it_once(store: Store, 
         builds.append(1)
         return built
 
-    monkeypatch.setattr("mingmu.zoo.embedded.seal_embedded", build)
+    monkeypatch.setattr("mingmu.zoo.ready.seal_ready", build)
     threads = [threading.Thread(target=verbs.ensure, args=(Store(store.data_dir), "general")) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -39,6 +39,11 @@ def test_the_step_is_seconds_or_frames(run: Run, clip: Path) -> None:
     assert run("recognize", clip, "--every", "often").code == 2
 
 
+def test_each_moment_is_drawn_under_its_time(run: Run, clip: Path, tmp_path: Path) -> None:
+    assert run("recognize", clip, "--recognizer", "tiny", "--draw", tmp_path / "drawn").code == 0
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [f"clip-{second}.000.jpg" for second in range(3)]
+
+
 def test_folders_are_searched_for_videos_only_where_they_are_asked_for(run: Run, photos: Path) -> None:
     clips.make(photos / "clip.mp4")
     assert len(run("recognize", photos, "--recognizer", "tiny", "--json").json["answers"]) == 3

@@ -17,6 +17,8 @@ from mingmu.core.pixels import Limits, Pixels, encode_jpeg, whole
 
 MOST_SIDE = 4096  # pixels; larger pictures are drawn smaller
 LEAST_SIDE = 320  # pixels; smaller pictures are drawn larger, or nobody could read what is written on them
+LONGEST = 100  # characters of a label
+CROWD = 100  # labels that keep out of each other's way; with more, nothing can be read anyway
 QUALITY = 90
 FOLDERS = (
     "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
@@ -98,7 +100,8 @@ class _Pen:
         places = [(x, y, x + width, y + height) for x, y in wished]
         inside = [place for place in places if place[1] >= 0 and place[3] <= self._size[1]] or places[1:2]
         inside = [self._pushed(place) for place in inside]
-        chosen = next((place for place in inside if not any(_meet(place, other) for other in self._taken)), inside[0])
+        others = self._taken[:CROWD]
+        chosen = next((place for place in inside if not any(_meet(place, other) for other in others)), inside[0])
         self._write(text, font, chosen, colour)
 
     def list(self, lines: list[str]) -> None:
@@ -125,7 +128,7 @@ class _Pen:
 
     def _fitted(self, text: str) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
         """The text on one line, cut where the picture ends, and the font that has its letters."""
-        text = on_one_line(text)
+        text = on_one_line(text[:LONGEST])
         font = _font(self._letters, wide=max(map(ord, text)) > 0x24F)
         cut = text
         while len(cut) > 1 and self._extent(cut, font)[0] > self._size[0]:

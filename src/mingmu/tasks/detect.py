@@ -35,7 +35,6 @@ def seen(rows: Outputs, view: View, spec: DetectSpec, wish: Wish) -> Found:
     """What counts of a detector's outputs, with corners in pixels of the original."""
     threshold = max(LEAST_SCORE, spec.threshold if wish.threshold is None else wish.threshold)
     overlap = spec.overlap if wish.overlap is None else wish.overlap
-    found = found_in(rows[BOXES], rows[SCORES], threshold=threshold, overlap=overlap)
-    placed = found.moved(view.back(found.boxes))
-    sides = placed.boxes[:, 2:] - placed.boxes[:, :2]
-    return placed[np.asarray((sides >= 1).all(axis=1))][: wish.top or spec.most]
+    boxes = view.back(rows[BOXES])
+    there = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)  # what is left of others lies outside of the picture
+    return found_in(boxes[there], rows[SCORES][there], threshold=threshold, overlap=overlap, most=wish.top or spec.most)
