@@ -112,6 +112,15 @@ def test_what_a_list_names_and_is_no_file_is_refused_alone(tmp_path: Path, path:
         source.read(path, LIMIT)
 
 
+def test_a_link_to_itself_is_a_row_and_hides_nothing_beside_it(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "photos", "a.jpg", "b/c.jpg", "b/d.jpg")
+    for folder in (root, root / "b"):
+        (folder / "b.jpg").symlink_to("b.jpg")
+    with opened(str(root)) as source:
+        found = [(item.path, item.error) for item in source.items(tmp_path)]
+    assert found == [("a.jpg", ""), ("b.jpg", "bad-request"), ("b/b.jpg", "bad-request"), ("b/c.jpg", ""), ("b/d.jpg", "")]
+
+
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
 def test_what_an_archive_must_not_hold_becomes_rows_with_errors(tmp_path: Path, suffix: str) -> None:
     make = zipped if suffix == ".zip" else tarred

@@ -77,9 +77,10 @@ def test_a_batch_of_a_dataset_keeps_its_names(store: Store, worker: Worker, red_
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="without /proc it is unknown which process to kill")
 def test_a_batch_whose_process_is_killed_goes_on_where_it_was(store: Store, worker: Worker, red_png: bytes) -> None:
     job = submitted(store, {f"{number:05}.png": red_png for number in range(IMAGES)})
-    kept = store.data_dir / "aside" / "upload-1" / "work" / "rows"
+    folder = store.data_dir / "aside" / "upload-1"
     with at_work(worker):
-        until(lambda: kept.exists() and kept.stat().st_size > 20_000)
+        until(lambda: any(rows.stat().st_size > 20_000 for rows in folder.glob("work-*/rows")))
+        (kept,) = folder.glob("work-*/rows")
         os.kill(working_on(kept.parent / "lock"), signal.SIGKILL)
         size = kept.stat().st_size
         until(lambda: store.jobs.get(job.id).attempts == 2)

@@ -140,6 +140,14 @@ async def test_a_url_that_the_operator_allows_is_queued(serve: Serve, store: Sto
     assert store.jobs.get(1).arguments["source"] == "https://images.example.com/2026/"
 
 
+async def test_the_same_question_goes_on_where_the_one_that_failed_was(serve: Serve, store: Store) -> None:
+    async with serve(batch_urls="s3://photos/") as client:
+        for more in ({"top": 3}, {"top": 3}, {"top": 4}):
+            assert (await client.post("/v1/jobs", json={"url": "s3://photos/a/", "recognizer": "tiny"} | more)).status_code == 202
+    first, again, other = (store.jobs.get(number).arguments["folder"] for number in (1, 2, 3))
+    assert first == again != other
+
+
 ALLOWED = "s3://photos/public/,https://host/a"
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.train import checkpoint
 from mingmu.train.feed import Photos
-from mingmu.train.fit import Epoch, Now, fit
+from mingmu.train.fit import fit
 from mingmu.train.nets import build
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.recipe import Recipe
+from mingmu.train.run import Epoch, Now
 from tests.train import made
 
 NONE = Photos(np.zeros((0, 16, 16, 3), np.uint8), np.zeros(0, np.int64))
@@ -139,3 +140,14 @@ def test_what_is_still_frozen_does_not_learn(tmp_path: Path) -> None:
     first, head = next(name for name in before if name.startswith("trunk") and name.endswith("0.weight")), "head.weight"
     assert torch.equal(net.state_dict()[first], before[first])
     assert not torch.equal(net.state_dict()[head], before[head])
+
+
+def test_fp16_learns_and_goes_on_with_the_scale_of_its_gradients(tmp_path: Path) -> None:
+    recipe = made.recipe(precision="fp16", schedule={"epochs": 2})
+    whole, curve = train(recipe, tmp_path / "whole")
+    assert curve[-1].loss < curve[0].loss
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", watch=stop_when(lambda now: now.last is not None and now.last.number == 2))
+    assert checkpoint.load(tmp_path / "cut")[1]["scaler"]["scale"] > 0
+    resumed, _ = train(recipe, tmp_path / "cut", resume=True)
+    assert same(whole, resumed)

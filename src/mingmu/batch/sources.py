@@ -105,10 +105,13 @@ class Folder:
                         name = f"{folder}{entry.name}"
                         if is_hidden(entry.name):
                             continue
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(f"{name}/")
-                        elif is_image(entry.name) and not entry.is_dir():
-                            yield Item(name, name)
+                        try:
+                            if entry.is_dir(follow_symlinks=False):
+                                waiting.append(f"{name}/")
+                            elif is_image(entry.name) and not entry.is_dir():
+                                yield Item(name, name)
+                        except OSError as error:  # a link to itself, for one
+                            yield Item(name, name, BadRequest.kind, f"the file cannot be read: {error.strerror}")
             except OSError as error:
                 if not folder:
                     raise BadRequest(f"{self._root} cannot be read: {error.strerror}") from error

@@ -42,7 +42,7 @@ def tune(
         tuned = verbs.tune(store, name, data, photos=photos, seconds=seconds, progress=progress)
     if as_json:
         return render.print_json(render.version_json(tuned.version) | {"tuning": tuned.tuning.model_dump(mode="json")})
-    render.print_rows(COLUMNS, [_row(trial) for trial in tuned.tuning.trials])
+    render.print_rows(COLUMNS, [row(trial) for trial in tuned.tuning.trials])
     print(f"\n{name} runs on {tuned.tuning.what} on this machine ({tuned.tuning.machine}).")
     print(f"Judged with {tuned.tuning.data}.")
     return None
@@ -68,7 +68,7 @@ def compress(
         trials = {"before": done.before.model_dump(mode="json"), "after": done.after.model_dump(mode="json")}
         render.print_json({"version": version, "data": done.data, **trials})
     else:
-        render.print_rows(COLUMNS, [_row(done.before), _row(done.after)])
+        render.print_rows(COLUMNS, [row(done.before), row(done.after)])
         print(f"\n{render.label(done.version)} is ready." if done.version else "\nRefused: nothing was published.")
         print(f"Judged with {done.data}.")
     if not done.version:
@@ -92,7 +92,8 @@ def facts_json(tuning: Tuning | None) -> dict[str, Any]:
     return {"tuning": tuning.model_dump(mode="json") if tuning else None}
 
 
-def _row(trial: Trial) -> tuple[str, ...]:
+def row(trial: Trial) -> tuple[str, ...]:
+    """A line of the table, under COLUMNS."""
     return (
         trial.what,
         _figure(trial.images_per_second, ".0f"),

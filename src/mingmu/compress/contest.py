@@ -39,7 +39,7 @@ class Entry:
             passed=self.verdict.passed,
             verdict=self.verdict.reason,
             megabytes=round(self.network.artifact.size / 1e6, 1) if self.network else None,
-            accuracy=_accuracy(self.verdict.kept),
+            accuracy=accuracy_of(self.verdict.kept),
             **(asdict(self.speed) if self.speed else {}),
         )
 
@@ -107,7 +107,8 @@ class Contest:
                     entry.verdict &= judge_own(before.own, after.own)
 
 
-def _accuracy(kept: Kept | None) -> Accuracy | None:
+def accuracy_of(kept: Kept | None) -> Accuracy | None:
+    """As it is kept."""
     if kept is None:
         return None
     return Accuracy(photos=kept.photos, right=kept.right, kept=Share(value=kept.value, low=kept.low, high=kept.high))

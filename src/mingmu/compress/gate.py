@@ -117,8 +117,8 @@ def ratio(before: Bools, after: Bools) -> Kept:
 
     With b photos that only the first got right and c that only the second did, x and y right ones in all, the logarithm of
     y / x has the variance (b + c) / (x y); b + c + 2, x + 1 and y + 1 stand in for the counts, so that few photos without a single
-    difference prove nothing. Source: Bonett and Price, "Confidence intervals for a ratio of binomial proportions based on
-    paired data", Stat. Med. 25 (2006), 3039-3047.
+    difference prove nothing. The variance is that of Bonett and Price, "Confidence intervals for a ratio of binomial proportions
+    based on paired data", Stat. Med. 25 (2006), 3039-3047.
     """
     x, y = int(before.sum()), int(after.sum())
     differ = int((before != after).sum())

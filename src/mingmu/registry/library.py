@@ -7,7 +7,7 @@ import threading
 import weakref
 
 from mingmu.core.artifact import Artifact
-from mingmu.core.errors import BadArtifact, MissingExtra, NotFound
+from mingmu.core.errors import BadArtifact, NotFound
 from mingmu.core.head import Head
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
@@ -49,6 +49,11 @@ class Library:
             log.warning("%s runs on the sealed network: on its variant (%s) it fails: %s", manifest.name, network.runtime.name, error)
             return self._with_head(artifact, self.sealed(backbone))
 
+    def chosen(self, digest: str) -> str:
+        """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
+        head = self._artifact(digest).manifest.head
+        return self.tunings.chosen(head.backbone if head else digest)
+
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""
         return self.store.revision(), self.tunings.stamp()
@@ -61,12 +66,12 @@ class Library:
 
     def network(self, artifact: Artifact) -> Network:
         """The proven network of a backbone or whole model, shared by all who ask for it, as it runs best on this machine."""
-        try:
-            tuning = self.tunings.get(artifact.digest)
-            if tuning is not None and tuning.chosen != artifact.digest:
-                return self._proven(self._variant(tuning.chosen, artifact), artifact)
-        except (BadArtifact, MissingExtra) as error:  # nothing is down: what was sealed is still there
-            log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
+        chosen = self.tunings.chosen(artifact.digest)
+        if chosen != artifact.digest:
+            try:
+                return self._proven(self._variant(chosen, artifact), artifact)
+            except Exception as error:  # noqa: BLE001 - whatever a variant meets, nothing is down: what was sealed is still there
+                log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
         return self.sealed(artifact)
 
     def _variant(self, digest: str, of: Artifact) -> Artifact:

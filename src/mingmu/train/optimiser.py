@@ -27,7 +27,7 @@ def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch
     ]
     if table.kind == "sgd":
         return torch.optim.SGD(groups, lr=table.rate, momentum=table.momentum, nesterov=table.momentum > 0)
-    return torch.optim.AdamW(groups, lr=table.rate)
+    return torch.optim.AdamW(groups, lr=table.rate, foreach=True)  # half the time on a CPU, where it is not the default
 
 
 def _grouped(net: Classifier, objective: Objective) -> Iterator[tuple[int, bool, list[Parameter]]]:

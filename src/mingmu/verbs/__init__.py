@@ -30,6 +30,8 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
+from mingmu.verbs.searching import Searched, search
+from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
 from mingmu.verbs.training import Trained, curve_json, page_of, train
 from mingmu.verbs.tuning import Compressed, Tuned, compress, tune, tuning_of, untune
@@ -45,6 +47,8 @@ __all__ = [
     "Opened",
     "Progress",
     "Pulled",
+    "Searched",
+    "Shrunk",
     "Stored",
     "Teaching",
     "Trained",
@@ -72,7 +76,9 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "search",
     "show",
+    "shrink",
     "silent",
     "teach",
     "teach_again",

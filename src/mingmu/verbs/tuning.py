@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,7 +65,7 @@ def tune(
     on the variant from the next time it is loaded. Raises BadRequest, NotFound, Conflict.
     """
     version = ensure(store, reference, progress)
-    recognizer, sealed = _opened(store, version)
+    recognizer, sealed = opened(store, version)
     given = photos_of(store, recognizer, source, photos, progress) if source else None
     found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
     with _contest(store, recognizer, sealed, given, found, seconds, progress) as contest:
@@ -115,7 +115,7 @@ def compress(
     Its manifest names the version that it was made from, and says what was measured. Raises BadRequest, NotFound, Conflict.
     """
     version = ensure(store, reference, progress)
-    recognizer, sealed = _opened(store, version)
+    recognizer, sealed = opened(store, version)
     given = photos_of(store, recognizer, source, photos, progress)
     runs = Runs(precision=precision, runtime="openvino" if precision == "bf16" else "onnxruntime")
     with _contest(store, recognizer, sealed, given, [runs], seconds, progress) as contest:
@@ -130,14 +130,14 @@ def compress(
             "data": given.words,
             "machine": str(Tunings(store.data_dir).machine),
         }
-        smaller = store.add(partial(_resealed, network.artifact, evidence))
+        smaller = store.add(partial(resealed, network.artifact, {"made_by": evidence}))
     new = smaller if recognizer.head is None else store.add(partial(_head_on, Network.open(smaller), recognizer, evidence))
-    _inherit(store, version.digest, new.digest, precision)
+    inherit(store, version.digest, new.digest, precision)
     progress("done", 1.0)
     return Compressed(store.publish(version.name, new.digest), before, after, given.words)
 
 
-def _opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
+def opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
     """A recognizer, and its network as it was sealed."""
     library = Library(store, threads=cpu_count())
     recognizer = library.open(version.digest)
@@ -159,10 +159,10 @@ def _contest(
         variants = Path(folder, "variants")
         variants.mkdir()
         pixels = sealed.artifact.manifest.pixels
-        frames = (frame.pixels for _, frame in _readable(store, given.calibration, pixels)) if given else ()
+        frames = (frame.pixels for _, frame in readable(store, given.calibration, pixels)) if given else ()
         contest = Contest(sealed, Maker(sealed.artifact, frames), variants, partial(_prove_on, recognizer), progress)
         judge = Judge(store, recognizer, given, Path(folder, "features")) if given else None
-        timed = [image for image, _ in islice(_readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
+        timed = [image for image, _ in islice(readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
         contest.run(found, judge, timed, recognizer.wants, seconds)
         yield contest
 
@@ -171,7 +171,7 @@ def _prove_on(recognizer: Recognizer, network: Network) -> None:
     replace(recognizer, network=network).prove()
 
 
-def _readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tuple[bytes, Frame]]:
+def readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tuple[bytes, Frame]]:
     """The photos as the network sees them; what cannot be read is passed over."""
     for example in dataset:
         try:
@@ -181,10 +181,10 @@ def _readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tup
             continue
 
 
-def _resealed(variant: Artifact, evidence: dict[str, JsonValue], folder: Path) -> None:
-    """The same variant, whose manifest says what was measured of it."""
-    shutil.copytree(variant.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    seal(folder, variant.manifest.model_copy(update={"made_by": evidence}))
+def resealed(artifact: Artifact, changes: Mapping[str, object], folder: Path) -> None:
+    """The same graph and probes, with changes to its manifest: what was measured of it, say."""
+    shutil.copytree(artifact.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    seal(folder, artifact.manifest.model_copy(update=changes))
 
 
 def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonValue], folder: Path) -> None:
@@ -202,7 +202,7 @@ def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonV
     seal_head(folder, new, head.weight, head.bias, network, doubt=head.doubt)
 
 
-def _inherit(store: Store, before: str, after: str, precision: Precision) -> None:
+def inherit(store: Store, before: str, after: str, precision: Precision) -> None:
     """What the old version was taught on, the new one was, too: it is not measured on those photos either."""
     try:
         known = store.records.lineage(before)
