@@ -1,4 +1,4 @@
-"""Training beside the script that everybody writes: `python bench/train.py [--quick] [--set NAME] [--folder DIR]` (extra `train`).
+"""Training beside the script that everybody writes: `python -m bench.train [--quick] [--set NAME] [--folder DIR]` (extra `train`).
 
 On each set of photos that is on this machine (sign-digits from ../shared/data, Fashion-MNIST from Debian's dataset-fashion-mnist),
 a part of which nobody learns from:

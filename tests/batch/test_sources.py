@@ -140,6 +140,9 @@ def test_a_pattern_gives_the_files_it_means(tmp_path: Path) -> None:
     folder_of(tmp_path, "a/2.jpg", "a/1.jpg", "b/3.jpg", "b/c/4.jpg", "5.txt")
     assert names(f"{tmp_path}/**/*.jpg", tmp_path) == [f"{tmp_path}/{name}" for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/c/4.jpg")]
     assert names(f"{tmp_path}/[5].*", tmp_path) == [f"{tmp_path}/5.txt"]
+    (tmp_path / "a/gone.jpg").symlink_to("nowhere")
+    assert names(f"{tmp_path}/[5a]*", tmp_path) == [f"{tmp_path}/5.txt"]
+    assert names(f"{tmp_path}/a/g*", tmp_path) == [f"{tmp_path}/a/gone.jpg"]  # its row will say that there is no such file
 
 
 def test_what_stands_for_no_images_is_refused_with_what_would(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def worker(data_dir: Path) -> Worker:
 def submitted(store: Store, images: dict[str, bytes], **more: Any) -> Job:
     folder = store.data_dir / "aside" / "upload-1"
     folder.mkdir()
+    upload = str(zipped(folder / "dataset.zip", images))
     arguments = {"recognizer": "tiny@1", "format": "jsonl", "top": 1, "coverage": None, "folder": str(folder), "dataset": ""}
-    return store.jobs.submit("batch", "tiny@1", arguments | {"source": str(zipped(folder / "dataset.zip", images))} | more)
+    return store.jobs.submit("batch", "tiny@1", arguments | {"source": upload, "upload": upload} | more)
 
 
 def rows(store: Store, job: Job) -> Iterator[dict[str, Any]]:

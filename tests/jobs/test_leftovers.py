@@ -37,25 +37,24 @@ def over(jobs: Jobs, state: str, verb: str = "batch", **arguments: Any) -> Job:
 def test_an_upload_is_removed_with_its_folder_once_its_job_is_over(tmp_path: Path, folder: Path, state: str) -> None:
     jobs, upload = Store(tmp_path / "data").jobs, tmp_path / "upload-1/dataset.zip"
     upload.parent.mkdir()
-    clear(over(jobs, state, folder=str(folder), source=str(folder / "dataset.zip")))
+    clear(over(jobs, state, folder=str(folder), upload=str(folder / "dataset.zip")))
     clear(over(jobs, state, "read", upload=str(upload)))
     clear(over(jobs, state, "teach", dataset="flowers"))
     assert not folder.exists()
     assert not upload.parent.exists()
 
 
-@pytest.mark.parametrize("source", ["s3://bucket/photos/", ""])
-def test_what_a_batch_that_failed_has_done_is_kept(tmp_path: Path, folder: Path, source: str) -> None:
+def test_what_a_batch_that_failed_has_done_is_kept(tmp_path: Path, folder: Path) -> None:
     jobs = Store(tmp_path / "data").jobs
-    clear(over(jobs, "failed", folder=str(folder), source=source))
+    clear(over(jobs, "failed", folder=str(folder)))
     assert (folder / "work-1/rows").exists()
-    clear(over(jobs, "cancelled", folder=str(folder), source=source))
+    clear(over(jobs, "cancelled", folder=str(folder)))
     assert not folder.exists()
-    clear(over(jobs, "done", folder=str(folder), source=source))
+    clear(over(jobs, "done", folder=str(folder)))
 
 
 def test_a_folder_in_which_the_next_one_works_already_is_left_to_that(tmp_path: Path, folder: Path) -> None:
     jobs = Store(tmp_path / "data").jobs
     with FileLock(folder / "work-1/lock"):
-        clear(over(jobs, "done", folder=str(folder), source=""))
+        clear(over(jobs, "done", folder=str(folder)))
         assert (folder / "work-1/rows").exists()

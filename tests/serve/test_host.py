@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -283,6 +283,12 @@ def whole(store: Store, name: str, number: int) -> None:
     store.publish(name, store.add(lambda folder: seal_network(folder, manifest, tiny.whole_graph(1 + number / 100))).digest)
 
 
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not so():  # noqa: ASYNC110 - threads bring it about
+            await asyncio.sleep(0.001)
+
+
 def gone(network: weakref.ref[Network]) -> bool:
     gc.collect()
     return network() is None
@@ -299,10 +305,10 @@ async def test_a_network_leaves_memory_with_its_recognizer(data_dir: Path, red_p
         await host.see(served, red_png)
         networks.append(weakref.ref(served.recognizer.network))
     del served
-    await asyncio.sleep(0.05)  # the workers go to rest
-    assert [gone(network) for network in networks] == [True, True, False]
+    await until(lambda: gone(networks[0]) and gone(networks[1]))
+    assert not gone(networks[2])
     host.forget("w2")
-    assert gone(networks[2])
+    await until(lambda: gone(networks[2]))
     await host.stop()
 
 
@@ -315,7 +321,9 @@ async def test_a_network_leaves_memory_even_if_images_still_waited_for_it_when_i
     network = weakref.ref(served.recognizer.network)
     slow = Slow()
     object.__setattr__(served.recognizer.network, "runtime", slow)
-    seeing = [asyncio.create_task(host.see(served, red_png)) for _ in range(4)]
+    seeing = [asyncio.create_task(host.see(served, red_png))]
+    await until(lambda: bool(slow.alone))
+    seeing += [asyncio.create_task(host.see(served, red_png)) for _ in range(3)]
     whole(store, "w", 1)
     async with asyncio.timeout(10):
         while (await host.served("w")).version.version == 1:  # noqa: ASYNC110 - the host polls too
@@ -325,8 +333,7 @@ async def test_a_network_leaves_memory_even_if_images_still_waited_for_it_when_i
     await asyncio.gather(*seeing)
     seeing.clear()
     del served
-    await asyncio.sleep(0.05)
-    assert gone(network)
+    await until(lambda: gone(network))
     await host.stop()
 
 
@@ -358,9 +365,7 @@ async def test_two_networks_are_never_alone_at_once(data_dir: Path, red_png: byt
         served = await host.served(name)
         object.__setattr__(served.recognizer.network, "runtime", slow)
         seeing.append(asyncio.create_task(host.see(served, red_png)))
-        async with asyncio.timeout(10):
-            while len(slow.alone) < len(seeing):  # noqa: ASYNC110 - a thread adds it
-                await asyncio.sleep(0.001)
+        await until(lambda: len(slow.alone) == len(seeing))
     slow.may.set()
     await asyncio.gather(*seeing)
     assert slow.alone == [True, False]

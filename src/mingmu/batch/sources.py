@@ -129,7 +129,7 @@ class Pattern:
 
     def items(self, aside: Path) -> Iterator[Item]:
         found = glob.iglob(self._pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
-        return in_order((Item(path, path) for path in found if Path(path).is_file()), aside)
+        return in_order((Item(path, path) for path in found if not os.path.isdir(path)), aside)  # noqa: PTH112 - Path.is_dir may raise
 
     def read(self, key: str, limit: int) -> bytes:
         return read_file(Path(key), limit)

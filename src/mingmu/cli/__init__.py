@@ -149,12 +149,13 @@ def show(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     store = open_store(data_dir)
     with render.progress() as report:
         stored = verbs.show(store, name, report)
-    tuned = verbs.tuning_of(store, stored)
+    running = verbs.running(store, stored)
     if as_json:
         manifest = {"manifest": stored.artifact.manifest.model_dump(mode="json")}
-        render.print_json(render.row_json(stored.version.name, stored) | manifest | tuning.facts_json(tuned))
+        render.print_json(render.row_json(stored.version.name, stored) | manifest | tuning.facts_json(running))
     else:
-        render.print_pairs([*render.facts(stored), *tuning.facts(tuned)])
+        render.print_pairs([*render.facts(stored), *tuning.facts(running)])
+        tuning.print_evidence(running)
 
 
 @app.command(epilog="Example: `mingmu verify general`")

@@ -19,21 +19,11 @@ def clear(job: Job) -> None:
     """
     from mingmu.batch.work import discard
 
-    if upload := _upload(job):
-        shutil.rmtree(upload.parent, ignore_errors=True)
+    if upload := job.arguments.get("upload"):
+        shutil.rmtree(Path(upload).parent, ignore_errors=True)
     elif job.verb == "batch" and job.state != "failed":
         folder = Path(job.arguments["folder"])
         for work in folder.glob("work-*"):
             discard(work)
         with suppress(OSError):  # another job has the same folder, and works there; or it never came so far as to make it
             folder.rmdir()
-
-
-def _upload(job: Job) -> Path | None:
-    match job.verb:
-        case "read":
-            return Path(job.arguments["upload"])
-        case "batch" if job.arguments["source"].startswith(job.arguments["folder"]):
-            return Path(job.arguments["source"])
-        case _:
-            return None

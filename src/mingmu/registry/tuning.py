@@ -22,7 +22,7 @@ log = logging.getLogger("mingmu.registry")
 
 
 class Share(Strict):
-    """A share, and its 95 % interval."""
+    """A share, and its interval: the truth is above `low`, and below `high`, in 95 % of cases each."""
 
     value: float
     low: float
@@ -61,6 +61,11 @@ class Tuning(Strict):
     data: str  # the photos, in words
     method: str  # how it was measured, in words
     created: str  # ISO 8601, UTC
+    apart: tuple[Digest, ...] = ()  # heads that stay on the network as it was sealed: on what was chosen, they answer otherwise
+
+    def runs(self, digest: str) -> str:
+        """The digest of what is to run under a head on the network, or in the place of the network itself."""
+        return self.network if digest in self.apart else self.chosen
 
     @property
     def trial(self) -> Trial:
@@ -79,10 +84,10 @@ class Tunings:
         """What was chosen for a network. Where that cannot be read, nothing was, and a warning says so."""
         return _read(self._file(network))
 
-    def chosen(self, network: str) -> str:
-        """The digest of what is to run in a network's place: a variant, or the network itself."""
+    def chosen(self, network: str, head: str = "") -> str:
+        """The digest of what is to run in a network's place, under a head: a variant, or the network itself."""
         tuning = self.get(network)
-        return tuning.chosen if tuning else network
+        return tuning.runs(head) if tuning else network
 
     def put(self, tuning: Tuning) -> None:
         """Remember a choice; it counts from the next time that the network is loaded."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -60,7 +61,8 @@ async def create_job(request: Request) -> Response:
         take(2 * uploads.PIECE)
         upload = await uploads.save(request, store_of(request).data_dir / "aside", service.settings)
         try:
-            return await _queue(service, _question(form, recognizer) | {"folder": str(upload.parent), "source": str(upload), "dataset": ""})
+            there = {"folder": str(upload.parent), "upload": str(upload), "source": str(upload), "dataset": ""}
+            return await _queue(service, _question(form, recognizer) | there)
         except BaseException:
             uploads.discard(upload)
             raise
@@ -179,8 +181,11 @@ async def job_events(request: Request) -> Response:
 
 
 def cancel_job(request: Request) -> Response:
-    """Ask that a job ends; one that runs takes a moment to do so."""
-    return json_answer(public(store_of(request).jobs.cancel(_number(request))))
+    """Ask that a job ends; one that runs takes a moment to do so. Of one that waited, no worker will remove the upload."""
+    job = store_of(request).jobs.cancel(_number(request))
+    if job.state == "cancelled" and (upload := job.arguments.get("upload")):
+        uploads.discard(Path(upload))
+    return json_answer(public(job))
 
 
 ROUTES: list[tuple[str, str, Any]] = [

@@ -86,8 +86,7 @@ class Repertoire:
     def _settle(self, reference: str, done: asyncio.Future[Served]) -> None:
         """Forget what failed. Only what was loaded takes a place: names that do not exist push nobody out."""
         if not _succeeded(done):
-            if self._served.get(reference) is done:
-                del self._served[reference]
+            self._served.pop(reference, None)
         elif len(self._served) > self._most:
             del self._served[next(iter(self._served))]
 
@@ -117,8 +116,9 @@ class Repertoire:
         """The version that each reference means now, and the network it is to run on; without those that mean nothing any more."""
         found = self._library.store.resolve_all(loaded)
         networks = {reference: loaded[reference].recognizer.network.backbone for reference in found}
-        chosen = {network: self._library.tunings.chosen(network) for network in {*networks.values()}}
-        return {reference: (version, chosen[networks[reference]]) for reference, version in found.items()}
+        tunings = {network: self._library.tunings.get(network) for network in {*networks.values()}}
+        chosen = {each: tuning.runs(found[each].digest) if (tuning := tunings[network]) else network for each, network in networks.items()}
+        return {reference: (version, chosen[reference]) for reference, version in found.items()}
 
     async def _renew(self, reference: str, old: Served) -> bool:
         """Put what a reference means now in the place of what it meant; false if that could not be judged for now."""

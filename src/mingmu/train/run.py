@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,9 +147,14 @@ class Run:
         self.best = {name: tensor.to(self.device) for name, tensor in checkpoint.part_of(tensors, "best/").items()}
         if self.average is not None:
             self.average.load_state_dict(checkpoint.part_of(tensors, "average/"))
+        self._restore_optimiser(checkpoint.part_of(tensors, "optimiser/"))
+
+    def _restore_optimiser(self, tensors: Mapping[str, Tensor]) -> None:
+        """Its momenta lie in memory as the weights do: its kernels read both from front to back."""
         whole = self.optimiser.state_dict()
-        whole["state"] = {}
-        for name, tensor in checkpoint.part_of(tensors, "optimiser/").items():
+        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        for name, tensor in tensors.items():
             number, key = name.split("/")
-            whole["state"].setdefault(int(number), {})[key] = tensor
+            alike = tensor
+            whole["state"].setdefault(int(number), {})[key] = alike
         self.optimiser.load_state_dict(whole)

@@ -34,7 +34,7 @@ from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
 from mingmu.verbs.training import Trained, curve_json, page_of, train
-from mingmu.verbs.tuning import Compressed, Tuned, compress, tune, tuning_of, untune
+from mingmu.verbs.tuning import Compressed, Running, Tuned, compress, running, tune, untune
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -76,6 +76,7 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "running",
     "search",
     "show",
     "shrink",
@@ -85,7 +86,6 @@ __all__ = [
     "teach_dataset",
     "train",
     "tune",
-    "tuning_of",
     "untune",
     "verify",
 ]

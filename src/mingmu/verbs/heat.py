@@ -34,6 +34,7 @@ from mingmu.verbs.tuning import readable
 SECONDS = 2.0  # that each candidate is timed
 TIMED = 32  # photos
 INT8 = Runs(precision="int8")
+TRIES = 3  # candidates that are held against the first, at most: as it learned, in INT8, and after it learned on in INT8
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Heat:
     def enter(self, what: str, recognizer: Recognizer, made_by: dict[str, JsonValue] | None = None) -> Verdict:
         """One more, held against the first."""
         said = predictions_of(self.store, recognizer, self.judged, lambda _step, share: self.progress(f"asking {what}", share))
-        verdict = judge_answers(self.candidates[0].said.right, said.right)
+        verdict = judge_answers(self.candidates[0].said.right, said.right, tries=TRIES)
         self.candidates.append(Candidate(what, recognizer, said, verdict, made_by or recognizer.manifest.made_by))
         return verdict
 

@@ -238,6 +238,7 @@ def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, l
     own = _recipe_of(parent)
     if own and own.net.name == plan.net.name:
         student.load_state_dict(_weights(store, version, parent, own))
+        student.learned = True
         origin = parent.manifest.origin
     if keep < 1:
         progress("pruning", 0.0)

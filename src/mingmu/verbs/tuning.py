@@ -18,7 +18,7 @@ from mingmu.compress.contest import METHOD, Contest
 from mingmu.compress.variants import Maker
 from mingmu.core.artifact import MANIFEST, Artifact, seal
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import MingmuError, NotFound
+from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.manifest import Manifest, Precision, Runs
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, PixelSpec
@@ -30,6 +30,7 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from mingmu.verbs.judging import Judge, Photos, photos_of
+from mingmu.verbs.neighbours import Homes
 from mingmu.verbs.recognizing import Progress, Stored, ensure, silent
 
 SECONDS = 2.0
@@ -44,6 +45,15 @@ class Tuned:
 
     version: Version
     tuning: Tuning
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a recognizer runs on this machine."""
+
+    what: str  # "openvino bf16"
+    tuning: Tuning | None  # what was chosen for its network, and the evidence
+    refused: str = ""  # why what was chosen is not what runs
 
 
 @dataclass(frozen=True)
@@ -62,13 +72,16 @@ def tune(
     """Measure how the network under a recognizer can run on this machine, and let it run the fastest way that passes the gate.
 
     With labelled photos (at most `photos` of them) answers are judged, and INT8 is tried, too. Every head on the network runs
-    on the variant from the next time it is loaded. Raises BadRequest, NotFound, Conflict.
+    on the variant from the next time it is loaded, but for those that answer otherwise there: they stay. Raises BadRequest,
+    NotFound, Conflict.
     """
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
     given = photos_of(store, recognizer, source, photos, progress) if source else None
     found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
-    with _contest(store, recognizer, sealed, given, found, seconds, progress) as contest:
+    homes = Homes(store, sealed)
+    others = homes.neighbours(recognizer.digest) if given else {}
+    with _contest(store, homes.at_home(recognizer), others, sealed, given, found, seconds, progress) as contest:
         best, trials = contest.best(), contest.trials
         chosen = best.network.artifact if best.network else sealed.artifact
         if chosen is not sealed.artifact:
@@ -83,6 +96,7 @@ def tune(
         data=given.words if given else PROBES_ONLY,
         method=METHOD,
         created=now(),
+        apart=tuple(dict.fromkeys(version.digest for version in best.apart)),
     )
     tunings.put(tuning)
     progress("done", 1.0)
@@ -95,9 +109,21 @@ def untune(store: Store, reference: str) -> bool:
     return Tunings(store.data_dir).forget(_network_of(store, artifact).digest)
 
 
-def tuning_of(store: Store, stored: Stored) -> Tuning | None:
-    """What was chosen for the network under a recognizer on this machine; None where it was not tuned. Raises BadArtifact."""
-    return Tunings(store.data_dir).get((stored.backbone or stored.artifact).digest)
+def running(store: Store, stored: Stored) -> Running:
+    """How a recognizer runs on this machine. Where something else than what was sealed was chosen, that is tried."""
+    network = stored.backbone or stored.artifact
+    tuning = Tunings(store.data_dir).get(network.digest)
+    sealed = str(network.manifest.runs)
+    if tuning is None or tuning.chosen == tuning.network:
+        return Running(sealed, tuning)
+    if stored.artifact.digest in tuning.apart:
+        return Running(sealed, tuning, "it answers otherwise there")
+    library = Library(store)
+    try:
+        recognizer = library.open(stored.artifact.digest)
+    except MingmuError as error:
+        return Running("nothing here", tuning, str(error))
+    return Running(str(recognizer.network.artifact.manifest.runs), tuning, "; ".join(library.refused.values()))
 
 
 def compress(
@@ -110,15 +136,17 @@ def compress(
     seconds: float = SECONDS,
     progress: Progress = silent,
 ) -> Compressed:
-    """Make a new version of a recognizer whose network computes with fewer bits; published if it passes the gate.
+    """Make a new version of a recognizer whose network is kept in fewer bits, INT8; published if it passes the gate.
 
     Its manifest names the version that it was made from, and says what was measured. Raises BadRequest, NotFound, Conflict.
     """
+    if precision != "int8":
+        raise BadRequest(f"{precision} makes nothing smaller, for weights are kept in 32 bits; `mingmu tune` runs a network so where it is faster")
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
     given = photos_of(store, recognizer, source, photos, progress)
-    runs = Runs(precision=precision, runtime="openvino" if precision == "bf16" else "onnxruntime")
-    with _contest(store, recognizer, sealed, given, [runs], seconds, progress) as contest:
+    at_home = Homes(store, sealed).at_home(recognizer)
+    with _contest(store, at_home, {}, sealed, given, [Runs(precision=precision)], seconds, progress) as contest:
         before, after = contest.trials
         network = contest.entries[1].network
         if network is None or not after.passed:
@@ -152,7 +180,14 @@ def _network_of(store: Store, artifact: Artifact) -> Artifact:
 
 @contextmanager
 def _contest(
-    store: Store, recognizer: Recognizer, sealed: Network, given: Photos | None, found: Sequence[Runs], seconds: float, progress: Progress
+    store: Store,
+    recognizer: Recognizer,
+    others: Mapping[Version, Recognizer],
+    sealed: Network,
+    given: Photos | None,
+    found: Sequence[Runs],
+    seconds: float,
+    progress: Progress,
 ) -> Iterator[Contest]:
     """The sealed network beside variants of it, which are there until the block is left."""
     with tempfile.TemporaryDirectory(prefix="mingmu-") as folder:
@@ -161,7 +196,7 @@ def _contest(
         pixels = sealed.artifact.manifest.pixels
         frames = (frame.pixels for _, frame in readable(store, given.calibration, pixels)) if given else ()
         contest = Contest(sealed, Maker(sealed.artifact, frames), variants, partial(_prove_on, recognizer), progress)
-        judge = Judge(store, recognizer, given, Path(folder, "features")) if given else None
+        judge = Judge(store, sealed, recognizer, others, given, Path(folder, "features")) if given else None
         timed = [image for image, _ in islice(readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
         contest.run(found, judge, timed, recognizer.wants, seconds)
         yield contest

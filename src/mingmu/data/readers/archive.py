@@ -24,7 +24,7 @@ from mingmu.data.readers.tree import Tree, clean_name, is_outside
 
 TAR_SUFFIXES = {".tar": "r|", ".tar.gz": "r|gz", ".tgz": "r|gz", ".tar.bz2": "r|bz2"}
 _CHUNK = 2**20
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, struct.error)  # zipfile raises them all
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, struct.error)  # what zipfile raises
 _ENTRY = struct.Struct("<6xBxH18xHHH12x")  # of a zip's directory: version, flags, lengths of name, extra, comment (APPNOTE.TXT 4.3.12)
 _UTF8 = 0x800  # the flag that says that the name is UTF-8
 
@@ -219,7 +219,7 @@ def _unpacked(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(file)
         except (UnicodeDecodeError, NotImplementedError):
-            return zipfile.ZipFile(_Mended(file))  # type: ignore[call-overload]  # it has what zipfile uses
+            return zipfile.ZipFile(_Mended(file))
     except _BROKEN as error:
         raise zipfile.BadZipFile(str(error)) from error
 

@@ -28,6 +28,10 @@ class Net:
     weights: str | None = None  # the catalog's name of published weights
     head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
 
+    def has(self, weights: str) -> bool:
+        """Whether there are the weights that a recipe names."""
+        return weights != "none" and (weights != "published" or self.weights is not None)
+
     @property
     def source(self) -> str:
         """Whose code draws the network, with its licence."""
@@ -98,14 +102,16 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
     """
     import torch
 
-    from mingmu.train.nets.classifier import Classifier, renormalise
+    from mingmu.train.nets.classifier import Classifier, quicken, renormalise
 
     net = net_named(table.name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)
         classifier = Classifier(parts, classes)
+        classifier.learned = net.has(table.weights)
         renormalise(classifier, table.norm, table.name)
+        quicken(classifier)
         _check_size(classifier, table.name, size)
     return classifier, origin
 
@@ -123,11 +129,11 @@ def _check_size(classifier: Classifier, name: str, size: int) -> None:
 
 
 def _parts(net: Net, weights: str, size: int) -> tuple[Parts, Origin]:
-    if weights == "published" and net.weights:
-        return _published(net, net.weights)
-    if weights in ("published", "none"):
+    if not net.has(weights):
         origin = Origin(source="trained from nothing", licence="that of the photos it learned from", provenance=f"network: {net.source}")
         return _empty(net, size), origin
+    if weights == "published" and net.weights:
+        return _published(net, net.weights)
     if weights.startswith((TIMM, HF)):
         from mingmu.train.nets import hub
 
