@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 
 import pytest
@@ -30,14 +31,16 @@ def test_endless_trailers_are_refused(server: Process, line: bytes) -> None:
 
 def test_who_sends_too_many_trailers_is_told_so(server: Process) -> None:
     with connect(server) as connection:
-        connection.sendall(CHUNKED + b"a: b\r\n" * 12_000)
+        connection.sendall(CHUNKED)
+        time.sleep(0.1)
+        connection.sendall(b"a: b\r\n" * 12_000)
         assert read_all(connection).startswith(b"HTTP/1.1 431")
 
 
 def test_a_few_trailers_do_no_harm(server: Process, red_png: bytes) -> None:
     with connect(server) as connection:
         for _ in range(2):
-            connection.sendall(head(None) + b"%x\r\n%s\r\n0\r\nX-Checksum: 1\r\nTransfer-Encoding: x\r\n\r\n" % (len(red_png), red_png))
+            connection.sendall(head(None) + b"%x\r\n%s\r\n0\r\nX-Checksum: 1\r\n\r\n" % (len(red_png), red_png))
             assert read_until(connection, b"}}").startswith(b"HTTP/1.1 200")
 
 
@@ -49,7 +52,7 @@ def test_a_protocol_that_is_not_spoken_is_ignored_and_the_body_read(server: Proc
         cuts[1] = request.index(b"\r\n\r\n") + 4  # as curl does it
     with connect(server) as connection:
         for _ in range(2):
-            for start, end in zip(cuts, cuts[1:], strict=False):
+            for start, end in itertools.pairwise(cuts):
                 connection.sendall(request[start:end])
                 time.sleep(0.02)
             assert read_until(connection, b"}}").startswith(b"HTTP/1.1 200")

@@ -19,6 +19,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from tests import tiny
 from tests.registry.test_garbage import age
+from tests.registry.variants import another
 
 
 @pytest.fixture
@@ -160,6 +161,25 @@ def test_a_head_that_fails_on_the_variant_runs_on_the_sealed_network_and_the_oth
         assert library.open(steep.digest).network.artifact.digest == sealed.artifact.digest
     assert "steep runs on the sealed network" in caplog.text
     assert library.open(store.resolve("tiny").digest).network.artifact.digest == variant.digest
+
+
+def test_a_head_that_is_to_stay_runs_on_the_sealed_network_and_the_others_do_not(store: Store) -> None:
+    variant = variant_of(store)
+    tiny_one = store.resolve("tiny").digest
+    other = another(store, 1).digest
+    Tunings(store.data_dir).put(choose(store, variant).model_copy(update={"apart": (tiny_one,)}))
+    library = Library(store)
+    assert library.chosen(tiny_one) == library.open(tiny_one).network.artifact.digest == backbone_of(store).digest
+    assert library.chosen(other) == library.open(other).network.artifact.digest == variant.digest
+    assert not library.refused
+
+
+def test_why_a_choice_does_not_run_is_known(store: Store) -> None:
+    choose(store, variant := variant_of(store))
+    shutil.rmtree(variant.folder)
+    library = Library(store)
+    library.open(store.resolve("tiny").digest)
+    assert "has lost an artifact" in library.refused[backbone_of(store).digest]
 
 
 def test_gc_keeps_a_variant_as_long_as_a_machine_runs_it(store: Store) -> None:

@@ -107,6 +107,21 @@ async def test_a_network_that_is_tuned_while_a_head_is_being_loaded_runs_so(repe
     await until(lambda: all(network_of(repertoire, name) == variant.digest for name in ("tiny", "other")))
 
 
+async def test_a_head_that_is_to_stay_on_the_sealed_network_moves_back_and_is_left_there(
+    repertoire: Repertoire, library: Watched, store: Store
+) -> None:
+    tuning = choose(store, variant_of(store))
+    version = (await repertoire.served("tiny")).version
+    assert network_of(repertoire, "tiny") == tuning.chosen
+    library.tunings.put(tuning.model_copy(update={"apart": (version.digest,)}))
+    await until(lambda: network_of(repertoire, "tiny") == tuning.network)
+    library.opened.clear()
+    store.publish("other", another(store, 2).digest)
+    await repertoire.served("other")
+    await asyncio.sleep(0.1)  # the repertoire sees the change
+    assert version.digest not in library.opened
+
+
 async def test_a_change_opens_only_what_it_concerns(repertoire: Repertoire, library: Watched, store: Store) -> None:
     whole = store.add(tiny.seal_whole)
     store.publish("whole", whole.digest)

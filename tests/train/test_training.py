@@ -15,7 +15,9 @@ from mingmu.core.errors import BadRequest, Conflict, MissingExtra
 from mingmu.core.pixels import encode_png
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate.predictions import TEST
+from mingmu.jobs import errands
 from mingmu.registry.store import Store
+from mingmu.settings import Settings
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -163,3 +165,16 @@ def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path, capsys: pytes
         main(["train", str(tmp_path), "--name", "colours", "--time", time])
     assert done.value.code == 2
     assert "--time" in capsys.readouterr().err
+
+
+def test_a_job_trains_on_a_dataset_by_a_recipe_that_was_sent(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    verbs.read_dataset(store, made.folder(tmp_path / "photos", 20), name="paints")
+    steps: list[str] = []
+    arguments = {"name": "colours", "dataset": "paints", "recipe": "batch = 8", "net": "cnn", "size": 16, "epochs": 2, "seconds": None}
+    result = errands.train(Settings(data_dir=store.data_dir), arguments, lambda step, _share: steps.append(step))
+    recipe = store.artifact(result["digest"]).manifest.made_by["recipe"]
+    assert (recipe["batch"], recipe["net"]["name"], recipe["schedule"]["epochs"]) == (8, "cnn", 2)  # type: ignore[index, call-overload]
+    assert (result["recognizer"], result["version"], result["dataset"]) == ("colours", 1, "colours@1")
+    assert result["labels"] == ["blue", "red"]
+    assert {"decoding", "training", "sealing"} <= {*steps}

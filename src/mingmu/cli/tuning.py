@@ -80,7 +80,8 @@ def facts(running: Running) -> list[tuple[str, str]]:
     """What `mingmu show` says of how a recognizer runs on this machine."""
     tuning = running.tuning
     if tuning is None:
-        return [("runs on", f"{running.what}, as it was sealed; `mingmu tune` looks for a faster way")]
+        more = f": {running.refused}" if running.refused else ", as it was sealed; `mingmu tune` looks for a faster way"
+        return [("runs on", running.what + more)]
     trial = tuning.trial
     speed = f"{trial.ratio:.2f} times as fast as it was sealed" if trial.ratio else "not timed"
     chosen = f"{tuning.what}, {speed}, since {tuning.created}"

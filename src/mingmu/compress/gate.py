@@ -38,7 +38,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Kept:
-    """How much of a network's accuracy its variant has, from the same photos; the truth is above `low`, and below `high`, in 95 % of cases each."""
+    """How much of a network's accuracy its variant has, from the same photos; its interval holds to 95 % at each end."""
 
     photos: int
     right: int  # of the variant's answers

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from mingmu.data.dataset import Example
     from mingmu.data.finding import Finding
     from mingmu.registry.store import Store
-    from mingmu.verbs import Teaching
+    from mingmu.verbs import Teaching, Trained
 
 ERRANDS: Mapping[str, str] = {
     "read": "mingmu.jobs.errands:read",
     "teach": "mingmu.jobs.errands:teach",
+    "train": "mingmu.jobs.errands:train",
     "add": "mingmu.jobs.errands:add",
     "batch": "mingmu.jobs.errands:batch",
     "audit": "mingmu.jobs.errands:audit",
@@ -106,7 +107,22 @@ def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
     return _taught(taught)
 
 
-def _taught(taught: Teaching) -> Result:
+def train(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
+    """Train the recognizer `name` on the dataset `dataset`, as TrainOptions say; of one name, one training after the other."""
+    from mingmu import verbs
+    from mingmu.core.training import AskedOfTraining, TrainOptions
+    from mingmu.registry.store import Store
+    from mingmu.train import recipe
+
+    store, name = Store.of(settings), arguments["name"]
+    asked = TrainOptions(**{option: arguments[option] for option in AskedOfTraining.__annotations__ if option in arguments})
+    chosen = recipe.sent(asked.recipe).changed(net=asked.net, epochs=asked.epochs, size=asked.size)
+    with store.lock(f"train-{name}"):
+        trained = verbs.train_dataset(store, arguments["dataset"], name=name, recipe=chosen, seconds=asked.seconds, progress=progress)
+    return _taught(trained)
+
+
+def _taught(taught: Teaching | Trained) -> Result:
     measures = taught.report.measures
     return {
         "recognizer": taught.version.name,

@@ -22,7 +22,7 @@ log = logging.getLogger("mingmu.registry")
 
 
 class Share(Strict):
-    """A share, and its interval: the truth is above `low`, and below `high`, in 95 % of cases each."""
+    """A share, and its interval, which holds to 95 % at each end."""
 
     value: float
     low: float

@@ -162,7 +162,13 @@ def jobs(request: Request) -> Response:
     """The jobs, the newest first."""
     page = Page.of(request)
     found = store_of(request).jobs.newest(page.number, page.wanted)
-    return json_answer(page.show("jobs", found, public, lambda job: job.id))
+    return json_answer(page.show("jobs", found, _in_short, lambda job: job.id))
+
+
+def _in_short(job: Job) -> dict[str, Any]:
+    """A job as a listing has it: its result without the findings, which may be a thousand."""
+    about = public(job)
+    return about | ({"result": {name: value for name, value in about["result"].items() if name != "findings"}} if about["result"] else {})
 
 
 def job(request: Request) -> Response:

@@ -15,6 +15,7 @@ from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
 NAMES = ("fast", "accurate")
+HARMLESS = ("published", "none")  # weights
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["batch", "instance", "group", "layer"]
@@ -143,8 +144,28 @@ def read(name: str) -> Recipe:
     if not path.is_file():
         raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
     try:
-        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return _parsed(path.read_text(encoding="utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{name} is not TOML: {error}") from error
+
+
+def sent(recipe: str) -> Recipe:
+    """The recipe of a name that ships with Mingmu, or of text that somebody sent, which names no file here and nothing to be fetched.
+
+    Raises BadRequest.
+    """
+    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {' or '.join(NAMES)},")
+    if found.net.weights not in HARMLESS:
+        raise BadRequest(
+            f"recipe: net.weights is {' or '.join(HARMLESS)} in what is sent to a service, which reads no files and no hub for others"
+        )
+    return found
+
+
+def _parsed(text: str, name: str) -> Recipe:
+    try:
+        return _checked(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise BadRequest(f"{name} is not TOML: {error}") from error
 
 

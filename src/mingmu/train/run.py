@@ -155,6 +155,6 @@ class Run:
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         for name, tensor in tensors.items():
             number, key = name.split("/")
-            alike = tensor
+            alike = tensor if key == "step" else torch.empty_like(parameters[int(number)]).copy_(tensor)
             whole["state"].setdefault(int(number), {})[key] = alike
         self.optimiser.load_state_dict(whole)

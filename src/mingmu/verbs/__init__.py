@@ -33,7 +33,7 @@ from mingmu.verbs.recognizing import (
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
-from mingmu.verbs.training import Trained, curve_json, page_of, train
+from mingmu.verbs.training import Trained, curve_json, page_of, train, train_dataset
 from mingmu.verbs.tuning import Compressed, Running, Tuned, compress, running, tune, untune
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Opened",
     "Progress",
     "Pulled",
+    "Running",
     "Searched",
     "Shrunk",
     "Stored",
@@ -85,6 +86,7 @@ __all__ = [
     "teach_again",
     "teach_dataset",
     "train",
+    "train_dataset",
     "tune",
     "untune",
     "verify",

@@ -94,7 +94,8 @@ class Judge:
         """The photos that can be read, and of which the sealed network gives numbers."""
         examples = self.photos.judged.examples
         numbers = np.ones(len(examples), np.bool_)
-        for pixels in {each.manifest.pixels for each in (self.sealed.artifact, self.recognizer, *self.others.values())}:
+        asked = (self.sealed.artifact.manifest, self.recognizer.manifest, *(each.manifest for each in self.others.values()))
+        for pixels in {manifest.pixels for manifest in asked}:
             numbers &= _finite(self._extract(self.sealed)(pixels, [example.image for example in examples]).values)
         if not numbers.any():
             raise Conflict("none of the photos can be read")
@@ -131,7 +132,7 @@ class Judge:
 
 def _finite(values: Outputs) -> Bools:
     """Of which photos every output is a number, bool [N]."""
-    return np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in values.values()])
+    return np.asarray(np.isfinite(np.concatenate([*values.values()], axis=1)).all(axis=1))
 
 
 def _taught(extract: Extractor, dataset: Dataset, progress: Callable[[float], None]) -> Predictions:

@@ -99,18 +99,37 @@ def train(
     from mingmu.train import team
 
     with team.joined() as together:
-        return _train(store, source, name, recipe, seconds, resume, progress if together.leads else silent, together)
+        tell = progress if together.leads else silent
+        return _train(store, lambda: _read(store, source, recipe.seed, tell), name, recipe, seconds, resume, tell, together)
+
+
+def train_dataset(
+    store: Store, dataset: str, *, name: str, recipe: Recipe, seconds: float | None = None, progress: Progress = silent
+) -> Trained:
+    """`train` with a dataset that the store has, in one process, from the beginning."""
+    check_installed()
+    from mingmu.train.team import Team
+
+    known = Dataset.from_lines(store.datasets.examples(store.datasets.resolve(dataset)))
+    return _train(store, lambda: lesson_of(store, known, (), recipe.seed, progress), name, recipe, seconds, False, progress, Team())
 
 
 def _train(
-    store: Store, source: Path, name: str, recipe: Recipe, seconds: float | None, resume: bool, progress: Progress, together: Team
+    store: Store,
+    lesson_read: Callable[[], Lesson],
+    name: str,
+    recipe: Recipe,
+    seconds: float | None,
+    resume: bool,
+    progress: Progress,
+    together: Team,
 ) -> Trained:
     from mingmu.train.nets import build, net_named
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
     pixels = recipe.pixels(net_named(recipe.net.name).size)
-    lesson = together.told(lambda: _read(store, source, recipe.seed, progress))
+    lesson = together.told(lesson_read)
     recipe = together.told(lambda: with_teacher_pinned(store, recipe))
     folder = store.data_dir / "runs" / name
     net, origin = build(recipe.net, pixels.size[0], len(lesson.labels), recipe.seed)

@@ -110,20 +110,16 @@ def untune(store: Store, reference: str) -> bool:
 
 
 def running(store: Store, stored: Stored) -> Running:
-    """How a recognizer runs on this machine. Where something else than what was sealed was chosen, that is tried."""
-    network = stored.backbone or stored.artifact
-    tuning = Tunings(store.data_dir).get(network.digest)
-    sealed = str(network.manifest.runs)
-    if tuning is None or tuning.chosen == tuning.network:
-        return Running(sealed, tuning)
-    if stored.artifact.digest in tuning.apart:
-        return Running(sealed, tuning, "it answers otherwise there")
+    """How a recognizer runs on this machine, and why it does not run as was chosen; it is loaded to see that."""
     library = Library(store)
+    tuning = library.tunings.get((stored.backbone or stored.artifact).digest)
     try:
-        recognizer = library.open(stored.artifact.digest)
+        network = library.open(stored.artifact.digest).network
     except MingmuError as error:
         return Running("nothing here", tuning, str(error))
-    return Running(str(recognizer.network.artifact.manifest.runs), tuning, "; ".join(library.refused.values()))
+    apart = tuning is not None and stored.artifact.digest in tuning.apart
+    refused = ["it answers otherwise there"] if apart else library.refused.values()
+    return Running(str(network.artifact.manifest.runs), tuning, "; ".join(refused))
 
 
 def compress(
@@ -141,7 +137,9 @@ def compress(
     Its manifest names the version that it was made from, and says what was measured. Raises BadRequest, NotFound, Conflict.
     """
     if precision != "int8":
-        raise BadRequest(f"{precision} makes nothing smaller, for weights are kept in 32 bits; `mingmu tune` runs a network so where it is faster")
+        raise BadRequest(
+            f"{precision} makes nothing smaller, for weights are kept in 32 bits; `mingmu tune` runs a network so where it is faster"
+        )
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
     given = photos_of(store, recognizer, source, photos, progress)
