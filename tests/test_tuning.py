@@ -298,7 +298,7 @@ def test_show_says_why_a_recognizer_cannot_run_here_or_does_not_run_as_was_chose
     assert "runs on\tonnxruntime fp32\nnot on\tonnxruntime int8" in printed
     assert "it answers otherwise there" in printed
     verbs.untune(store, "tiny")
-    (store.artifacts / backbone_of(store) / "model.onnx").write_bytes(b"spoilt")
+    (store.artifacts / backbone_of(store) / "graph.onnx").write_bytes(b"spoilt")
     _, printed = run(capsys, "--data-dir", store.data_dir, "show", "shades")
     assert "runs on\tnothing here: " in printed
 

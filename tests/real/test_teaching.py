@@ -194,4 +194,4 @@ def test_a_network_of_its_own_is_trained_and_answers(server: Process, digits: Pa
             client.train(digits / "seen", name="trained", recipe="[net]\nnmae = 'cnn'", progress=lambda _step, _share: None)
     assert {"training", "sealing"} <= {*steps}
     assert (trained.recognizer, trained.version) == ("trained", 1)
-    assert answer.labels[0].name in {"0", "1", "7"}
+    assert answer.answer.labels[0].label in {"0", "1", "7"}

@@ -98,7 +98,7 @@ def _check_lesson(store: Store, name: str, form: TeachJson) -> None:
 
 
 async def train(request: Request) -> Response:
-    """Train a network of its own for a recognizer; a job does it, which takes minutes to hours. What comes out is served as a taught one is."""
+    """Train a network of its own for a recognizer; a job does it, in minutes to hours. What comes out is served as a taught one is."""
     service, name = service_of(request), request.path_params["name"]
     query(request)
     async with service.call(request) as call:

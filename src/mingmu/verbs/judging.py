@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -79,12 +79,14 @@ class Judge:
     others: Mapping[Version, Recognizer]  # the other heads on the network
     photos: Photos
     folder: Path  # for features: most of them are wanted more than once
+    _seen: dict[tuple[str, PixelSpec], Outputs] = field(default_factory=dict, repr=False, compare=False)  # with the network at hand
 
     def __call__(self, network: Network, progress: Callable[[float], None]) -> Answers:
         """What comes out with this network; the photos are the same, in the same order, for every network.
 
         Raises BadModel where it gives something that is no number for a photo of which the sealed network gives numbers.
         """
+        self._seen.clear()
         right = self._right(network, progress)
         own = self._own(self.recognizer, network) if self.recognizer.manifest.labels else None
         return Answers(right, own, {version: self._own(each, network) for version, each in self.others.items()})
@@ -119,11 +121,14 @@ class Judge:
 
     def _values(self, network: Network, pixels: PixelSpec, progress: Callable[[float], None] | None = None) -> Outputs:
         """The pooled outputs of all photos, [N, F] each."""
-        values = self._extract(network)(pixels, [example.image for example in self._judged], progress).values
-        finite = _finite(values)
-        if not finite.all():
-            raise BadModel(f"what comes out for {(~finite).sum()} of {finite.size} photos is no number")
-        return values
+        key = network.artifact.digest, pixels
+        if key not in self._seen:  # heads that see alike share them
+            values = self._extract(network)(pixels, [example.image for example in self._judged], progress).values
+            finite = _finite(values)
+            if not finite.all():
+                raise BadModel(f"what comes out for {(~finite).sum()} of {finite.size} photos is no number")
+            self._seen[key] = values
+        return self._seen[key]
 
     def _extract(self, network: Network) -> Extractor:
         outputs = tuple(name for name in network.runtime.outputs if name != MAP)
