@@ -66,4 +66,5 @@ NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 	@echo "Installing the tools for development into .venv (once) …"
 	@$(if $(TORCH),$(PIP) install --quiet '$(TORCH)' || echo "$(TORCH) cannot be installed here: the tests that need it will be skipped." >&2,:)
 	@$(PIP) install --quiet --editable '.[dev]'
+	@if $(VENV_PYTHON) -c 'import torch' 2>/dev/null; then $(PIP) install --quiet --editable '.[search]'; fi
 	@touch $@

@@ -181,7 +181,7 @@ def test_a_network_that_is_down_stops_the_run_and_it_goes_on_later(
         look()
     down = False
     done = look()
-    assert (done.images, done.resumed, done.errors) == (40, 24, {"fetch-failed": 2})
+    assert (done.images, done.resumed, done.errors) == (40, 24, {"unreachable": 2})
 
 
 OPTIONS = {field.name: (field.default, field.metadata["description"]) for field in fields(BatchOptions)}

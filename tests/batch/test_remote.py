@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
 
 from mingmu.batch import remote
 from mingmu.batch.sources import opened
-from mingmu.core.errors import BadRequest, FetchFailed, NotFound
+from mingmu.core.errors import BadRequest, FetchFailed, MingmuError, NotFound, Unreachable
 from tests.batch.test_sources import LIMIT, folder_of, names
 
 
@@ -26,15 +29,18 @@ def bucket() -> Iterator[str]:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder; /away leads somewhere else."""
+    """Serves a folder; away.jpg leads somewhere else, status-N.jpg is refused with the status N."""
+
+    refused: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         if self.path == "/photos/away.jpg":
             self.send_response(302)
             self.send_header("Location", "/secret.jpg")
             self.end_headers()
-        elif self.path == "/photos/broken.jpg":
-            self.send_error(500)
+        elif (status := self.path.removeprefix("/photos/status-").removesuffix(".jpg")).isdigit():
+            self.refused.append(self.path)
+            self.send_error(int(status))
         else:
             super().do_GET()
 
@@ -44,7 +50,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    folder = folder_of(tmp_path / "site", "photos/a b.jpg", "photos/more/c.png", "photos/away.jpg", "photos/broken.jpg", "secret.jpg")
+    folder = folder_of(tmp_path / "site", "photos/a b.jpg", "photos/more/c.png", "photos/away.jpg", "secret.jpg")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -79,15 +85,42 @@ def test_a_url_that_cannot_be_read_is_refused(tmp_path: Path, url: str) -> None:
 def test_a_web_page_that_lists_files_is_a_folder(site: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp", reason="aiohttp (extra `http`) is not installed")
     found = names(f"{site}/photos", tmp_path)
-    assert found == ["a%20b.jpg", "away.jpg", "broken.jpg", "more/c.png"]
+    assert found == ["a%20b.jpg", "away.jpg", "more/c.png"]
     with opened(f"{site}/photos") as source:
         keys = {item.path: item.key for item in source.items(tmp_path)}
         assert source.read(keys["a%20b.jpg"], LIMIT) == b"photos/a b.jpg"
         assert b"secret" not in source.read(keys["away.jpg"], LIMIT)  # it would lead out of the prefix
 
 
-def test_what_cannot_be_fetched_is_asked_for_again_and_then_refused(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "error", "attempts"),
+    [(401, FetchFailed, 1), (403, FetchFailed, 1), (404, NotFound, 1), (410, FetchFailed, 1), (500, FetchFailed, 3), (503, Unreachable, 3)],
+)
+def test_only_what_may_pass_is_asked_for_again(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, error: type[MingmuError], attempts: int
+) -> None:
     pytest.importorskip("aiohttp", reason="aiohttp (extra `http`) is not installed")
     monkeypatch.setattr(remote, "PAUSE", 0.01)
-    with opened(f"{site}/photos") as source, pytest.raises(FetchFailed):
-        source.read(f"{site}/photos/broken.jpg", LIMIT)
+    Quiet.refused.clear()
+    with opened(f"{site}/photos") as source, pytest.raises(error) as raised:
+        source.read(f"{site}/photos/status-{status}.jpg", LIMIT)
+    assert (type(raised.value), len(Quiet.refused)) == (error, attempts)
+
+
+def test_a_host_that_is_not_there_is_told_from_an_image_that_is_not_to_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp", reason="aiohttp (extra `http`) is not installed")
+    monkeypatch.setattr(remote, "PAUSE", 0.01)
+    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
+        port = gone.getsockname()[1]
+    with opened(f"http://127.0.0.1:{port}/photos") as source, pytest.raises(Unreachable, match="ClientConnectorError"):
+        source.read(f"http://127.0.0.1:{port}/photos/a.jpg", LIMIT)
+
+
+def test_an_image_that_one_may_not_read_is_not_asked_for_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object, **__: object) -> bytes:
+        raise PermissionError("AccessDenied")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", forbid)
+    monkeypatch.setattr(remote, "PAUSE", 60)
+    with opened(f"{bucket}/photos") as source, pytest.raises(FetchFailed, match="PermissionError"):
+        source.read("/bucket/photos/1.png", LIMIT)

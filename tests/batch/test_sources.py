@@ -112,6 +112,15 @@ def test_what_a_list_names_and_is_no_file_is_refused_alone(tmp_path: Path, path:
         source.read(path, LIMIT)
 
 
+def test_a_link_to_itself_is_a_row_and_hides_nothing_beside_it(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "photos", "a.jpg", "b/c.jpg", "b/d.jpg")
+    for folder in (root, root / "b"):
+        (folder / "b.jpg").symlink_to("b.jpg")
+    with opened(str(root)) as source:
+        found = [(item.path, item.error) for item in source.items(tmp_path)]
+    assert found == [("a.jpg", ""), ("b.jpg", "bad-request"), ("b/b.jpg", "bad-request"), ("b/c.jpg", ""), ("b/d.jpg", "")]
+
+
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
 def test_what_an_archive_must_not_hold_becomes_rows_with_errors(tmp_path: Path, suffix: str) -> None:
     make = zipped if suffix == ".zip" else tarred
@@ -131,6 +140,9 @@ def test_a_pattern_gives_the_files_it_means(tmp_path: Path) -> None:
     folder_of(tmp_path, "a/2.jpg", "a/1.jpg", "b/3.jpg", "b/c/4.jpg", "5.txt")
     assert names(f"{tmp_path}/**/*.jpg", tmp_path) == [f"{tmp_path}/{name}" for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/c/4.jpg")]
     assert names(f"{tmp_path}/[5].*", tmp_path) == [f"{tmp_path}/5.txt"]
+    (tmp_path / "a/gone.jpg").symlink_to("nowhere")
+    assert names(f"{tmp_path}/[5a]*", tmp_path) == [f"{tmp_path}/5.txt"]
+    assert names(f"{tmp_path}/a/g*", tmp_path) == [f"{tmp_path}/a/gone.jpg"]  # its row will say that there is no such file
 
 
 def test_what_stands_for_no_images_is_refused_with_what_would(tmp_path: Path) -> None:

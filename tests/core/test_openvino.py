@@ -74,6 +74,15 @@ def test_a_graph_that_takes_no_bytes_is_refused(runtime: OpenVinoRuntime) -> Non
         OpenVinoRuntime(tiny.model([node], {}, ["N", 8, 8, 3], outputs, elem_type=TensorProto.FLOAT))
 
 
+def test_an_openvino_that_does_not_start_is_an_error_of_ours(runtime: OpenVinoRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> None:
+        raise RuntimeError("plugins.xml is damaged")
+
+    monkeypatch.setattr("openvino.Core", damaged)
+    with pytest.raises(BadModel, match="damaged"):
+        OpenVinoRuntime(tiny.backbone_graph())
+
+
 def test_a_sealed_variant_runs_on_it_and_proves_itself(runtime: OpenVinoRuntime, tmp_path: Path) -> None:
     sealed = tiny.seal_backbone(tmp_path / "sealed")
     variant = Network.open(seal_variant(tmp_path / "variant", sealed, Runs(runtime="openvino")), threads=2)

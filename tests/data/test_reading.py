@@ -76,6 +76,7 @@ def test_what_is_wrong_with_a_file_is_reported_and_the_rest_is_kept(tmp_path: Pa
     (tmp_path / "empty").mkdir()
     (tmp_path / "a/link.png").symlink_to(tmp_path.parent / "outside.png")
     (tmp_path / "b/inside.png").symlink_to(tmp_path / "b/2.png")
+    (tmp_path / "b/loop.png").symlink_to("loop.png")
     reading = read(tmp_path, MemoryBlobs())
     assert kinds(reading) == [
         ("duplicate", "b/2.png"),  # the link that stays inside
@@ -83,6 +84,7 @@ def test_what_is_wrong_with_a_file_is_reported_and_the_rest_is_kept(tmp_path: Pa
         ("label-clash", "a/1.png"),
         ("path-outside", "a/link.png"),
         ("skipped", "README"),
+        ("special-file", "b/loop.png"),
         ("unreadable", "a/cut.png"),
         ("unreadable", "a/text.jpg"),
     ]

@@ -38,8 +38,9 @@ def worker(data_dir: Path) -> Worker:
 def submitted(store: Store, images: dict[str, bytes], **more: Any) -> Job:
     folder = store.data_dir / "aside" / "upload-1"
     folder.mkdir()
+    upload = str(zipped(folder / "dataset.zip", images))
     arguments = {"recognizer": "tiny@1", "format": "jsonl", "top": 1, "coverage": None, "folder": str(folder), "dataset": ""}
-    return store.jobs.submit("batch", "tiny@1", arguments | {"source": str(zipped(folder / "dataset.zip", images))} | more)
+    return store.jobs.submit("batch", "tiny@1", arguments | {"source": upload, "upload": upload} | more)
 
 
 def rows(store: Store, job: Job) -> Iterator[dict[str, Any]]:
@@ -77,9 +78,10 @@ def test_a_batch_of_a_dataset_keeps_its_names(store: Store, worker: Worker, red_
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="without /proc it is unknown which process to kill")
 def test_a_batch_whose_process_is_killed_goes_on_where_it_was(store: Store, worker: Worker, red_png: bytes) -> None:
     job = submitted(store, {f"{number:05}.png": red_png for number in range(IMAGES)})
-    kept = store.data_dir / "aside" / "upload-1" / "work" / "rows"
+    folder = store.data_dir / "aside" / "upload-1"
     with at_work(worker):
-        until(lambda: kept.exists() and kept.stat().st_size > 20_000)
+        until(lambda: any(rows.stat().st_size > 20_000 for rows in folder.glob("work-*/rows")))
+        (kept,) = folder.glob("work-*/rows")
         os.kill(working_on(kept.parent / "lock"), signal.SIGKILL)
         size = kept.stat().st_size
         until(lambda: store.jobs.get(job.id).attempts == 2)

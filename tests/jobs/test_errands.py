@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from filelock import FileLock
 
 from mingmu import verbs
-from mingmu.core.errors import NotFound
+from mingmu.batch import remote
+from mingmu.core.errors import FetchFailed, NotFound
 from mingmu.data.dataset import Dataset
 from mingmu.jobs import errands
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.teach.teach import Options
 from tests.data.memory import png
+from tests.data.readers.test_archive import zipped
 from tests.data.test_phash import changed
 from tests.test_teaching import draw
 
@@ -88,6 +93,57 @@ def test_an_evaluation_is_found_under_its_dataset_also_where_some_of_that_was_le
     assert result["measured_on"]["examples"] < 26
     kept = [report.dataset for report in store.records.reports(result["digest"])]
     assert store.datasets.resolve("walls").digest in kept
+
+
+def batch_of(data_dir: Path, **more: Any) -> dict[str, Any]:
+    arguments = {"recognizer": "tiny@1", "format": "jsonl", "top": 1, "coverage": None, "source": "", "dataset": ""}
+    return arguments | {"folder": str(data_dir / "aside/batch-1")} | more
+
+
+def test_a_batch_that_another_process_is_still_at_waits_until_that_one_lets_go(data_dir: Path, red_png: bytes) -> None:
+    folder = data_dir / "aside/upload-1"
+    folder.mkdir()
+    arguments = batch_of(data_dir, folder=str(folder), source=str(zipped(folder / "dataset.zip", {"a.png": red_png})))
+    network = verbs.open_recognizer(Settings(data_dir=data_dir), "tiny").recognizer.network.artifact.digest
+    work = folder / f"work-{network[:16]}"
+    work.mkdir()
+    other = FileLock(work / "lock")
+    other.acquire()
+    said = []
+
+    def listen(step: str, _share: float) -> None:
+        said.append(step)
+        if "waiting" in step and said.count(step) == 2:
+            other.release()
+
+    assert errands.batch(Settings(data_dir=data_dir, threads=1), arguments, listen)["images"] == 1
+    assert said.count("waiting for the process that is still at it") == 2
+    assert (folder / "dataset.zip").exists()  # its worker may still be told to do it again
+
+
+def test_a_batch_that_failed_goes_on_in_its_folder_when_it_is_asked_for_again(
+    data_dir: Path, red_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, down, read = fsspec.filesystem("memory"), True, []
+    for number in range(24):
+        files.pipe_file(f"/restless/{number:02}.png", red_png)
+
+    def cat(_files: object, path: str, **_: int) -> bytes:
+        if down and path > "/restless/16":
+            raise ConnectionError("gone")
+        read.append(path)
+        return red_png
+
+    monkeypatch.setattr(type(files), "cat_file", cat)
+    monkeypatch.setattr(remote, "PAUSE", 0.001)
+    settings, arguments = Settings(data_dir=data_dir, threads=1), batch_of(data_dir, source="memory://restless")
+    with pytest.raises(FetchFailed, match="8 images in a row"):
+        errands.batch(settings, arguments, lambda _step, _share: None)
+    down = False
+    read.clear()
+    result = errands.batch(settings, arguments, lambda _step, _share: None)
+    assert (result["images"], result["errors"]) == (24, {})
+    assert min(read) == "/restless/16.png"
 
 
 def test_an_archive_that_is_gone_is_said_to_be_without_saying_where_it_was(data_dir: Path, tmp_path: Path) -> None:

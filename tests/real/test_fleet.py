@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -175,6 +176,34 @@ def test_a_stream_is_told_of_a_restart_at_once(start: Start, red_png: bytes) -> 
         assert closed.value.rcvd.code == 1012  # service restart
     wait_until(lambda: any("all workers have been restarted" in line for line in process.lines))
     assert time.monotonic() - begun < 15
+
+
+def test_a_stream_that_opens_at_a_worker_that_leaves_is_told_of_the_restart(start: Start) -> None:
+    process = start(workers=2, drain_timeout=10)
+    with contextlib.ExitStack() as open_:
+        one, two = (open_.enter_context(contextlib.closing(connection_to(process))) for _ in range(2))
+        for each in (one, two):
+            each.connect()
+        beside = {each: open_.enter_context(socket.create_connection((process.host, process.port), 20)) for each in (one, two)}
+        time.sleep(0.3)
+        process.popen.send_signal(signal.SIGHUP)
+
+        def leaves(connection: http.client.HTTPConnection) -> bool:
+            connection.request("GET", "/v2/health/live")
+            answer = connection.getresponse()
+            answer.read()
+            return answer.will_close
+
+        wait_until(lambda: leaves(one) or leaves(two))
+        opening = beside[one if one.sock is None else two]
+        upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+        opening.sendall("\r\n".join(("GET /v1/recognizers/tiny/stream HTTP/1.1", "Host: x", *upgrade, "", "")).encode())
+        received = b""
+        while b"the service restarts" not in received:
+            part = opening.recv(65536)
+            assert part, received
+            received += part
+        assert received.startswith(b"HTTP/1.1 101")
 
 
 def test_a_stop_answers_who_is_in_work_at_any_worker(start: Start, red_png: bytes) -> None:

@@ -24,6 +24,8 @@ COMMANDS = [block for block in BLOCKS if "curl" in block]
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_documented_command_works(server: Process, red_png: bytes, tmp_path: Path, command: str) -> None:
+    if "/train" in command:
+        pytest.importorskip("torch", reason="a service without torch (extra `train`) refuses to train")
     (tmp_path / "photo.jpg").write_bytes(red_png)
     with zipfile.ZipFile(tmp_path / "flowers.zip", "w") as archive:
         archive.writestr("rose/photo.jpg", red_png)

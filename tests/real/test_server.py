@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -105,6 +106,35 @@ def test_a_request_in_work_is_answered_after_the_stop(start: Start, red_png: byt
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in answer
     assert process.popen.wait(10) == 0
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.skipif(sys.platform == "win32", reason="one worker only"))])
+def test_newcomers_are_told_of_a_stop_then_find_the_port_closed(start: Start, red_png: bytes, workers: int) -> None:
+    process = start(workers=workers)
+    with connect(process) as held:
+        held.sendall(head(len(red_png)) + red_png[:10])
+        time.sleep(0.3)
+        stopped = time.monotonic()
+        process.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        while time.monotonic() < stopped + 0.25:
+            with connect(process) as newcomer:
+                newcomer.sendall(head(len(red_png)) + red_png)
+                assert read_all(newcomer).startswith(b"HTTP/1.1 503")
+        time.sleep(0.6)
+        with pytest.raises(ConnectionRefusedError):
+            connect(process)
+        held.sendall(red_png[10:])
+        assert read_all(held).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP")
+def test_without_tls_a_single_process_takes_no_notice_of_sighup(start: Start, red_png: bytes) -> None:
+    process = start()
+    process.popen.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert httpx.post(process.url + RECOGNIZE, content=red_png).status_code == 200
+    assert process.stop() == 0
 
 
 def test_a_request_that_never_ends_does_not_hold_up_the_stop(start: Start) -> None:

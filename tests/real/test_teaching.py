@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 from mingmu.client import AsyncClient, Client, Taught
-from mingmu.core.errors import MingmuError, NotFound
+from mingmu.core.answers import Labels
+from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.pixels import encode_png
 from tests.real.conftest import Process
 from tests.tiny import labels_of
@@ -183,3 +184,17 @@ def test_a_killed_server_leaves_no_process_and_the_next_one_goes_on_with_its_job
         assert not (PROC / str(worker)).exists()
     finally:
         second.end()
+
+
+def test_a_network_of_its_own_is_trained_and_answers(server: Process, digits: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+    steps: list[str] = []
+    with Client(server.url) as client:
+        trained = client.train(digits / "seen", name="trained", net="cnn", size=32, epochs=2, progress=lambda step, _: steps.append(step))
+        answer = client.recognize(next((digits / "unseen").rglob("*.png")), trained.reference)
+        with pytest.raises(BadRequest, match=r"there is no key net\.nmae; did you mean name"):
+            client.train(digits / "seen", name="trained", recipe="[net]\nnmae = 'cnn'", progress=lambda _step, _share: None)
+    assert {"training", "sealing"} <= {*steps}
+    assert (trained.recognizer, trained.version) == ("trained", 1)
+    assert isinstance(answer.answer, Labels)
+    assert answer.answer.labels[0].label in {"0", "1", "7"}

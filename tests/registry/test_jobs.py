@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,19 @@ def test_what_came_of_the_newest_jobs_stays_and_of_those_long_over_is_forgotten(
         jobs.finish(claimed, {"findings": [{"where": ["ü.jpg"], "share": 0.5}]})
     waiting = [jobs.submit("teach", name, {}).subject for name in ("three", "four")]
     assert [job.subject for job in jobs.newest()] == waiting[::-1]
+
+
+def test_a_batch_is_kept_for_a_day_however_many_jobs_come_after_it(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.registry.jobs.KEPT", 2)
+    job = jobs.submit("batch", "one", {})
+    claimed = jobs.claim("worker")
+    assert claimed is not None
+    for _ in range(3):
+        jobs.submit("add", "one", {})
+    jobs.finish(claimed, {"file": {}})
+    jobs.submit("add", "one", {})
+    assert jobs.get(job.id).state == "done"
+    monkeypatch.setattr("mingmu.registry.jobs.ROWS_KEPT", timedelta(seconds=-2))
+    jobs.submit("add", "one", {})
+    with pytest.raises(NotFound):
+        jobs.get(job.id)

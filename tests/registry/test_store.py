@@ -62,6 +62,17 @@ def test_versions_count_up_and_the_same_artifact_is_no_new_version(open_store: O
         store.resolve("tiny@3")
 
 
+def test_many_references_are_resolved_together_as_each_alone(open_store: OpenStore) -> None:
+    store = open_store()
+    first = store.resolve("tiny")
+    store.publish("other", first.digest)
+    store.publish("tiny", another(store, 2).digest)
+    store.set_alias("tiny", "shop", 1)
+    references = ["tiny", "tiny@1", "tiny@shop", "other", f"sha256:{first.digest[:12]}"]
+    found = store.resolve_all([*references, "nobody", "tiny@7", "sha256:00"])
+    assert found == {reference: store.resolve(reference) for reference in references}
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones(open_store: OpenStore) -> None:
     with pytest.raises(NotFound, match="tiny"):
         open_store().resolve("tinny")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 from mingmu.core.artifact import PROBES, Artifact
-from mingmu.core.errors import BadArtifact
 from mingmu.core.manifest import HeadSpec, Runs
 from mingmu.core.network import Network
 from mingmu.core.sealing import seal_head, seal_variant
@@ -19,6 +19,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from tests import tiny
 from tests.registry.test_garbage import age
+from tests.registry.variants import another
 
 
 @pytest.fixture
@@ -110,9 +111,38 @@ def test_a_tuning_file_that_is_damaged_or_names_something_else_changes_nothing(s
     assert Library(store).open(digest).network.artifact.digest == tuning.network
     assert "is no variant of" in caplog.text
     next(store.data_dir.glob("tuning/*/*.json")).write_text('{"network": 1}')
-    with pytest.raises(BadArtifact, match="mingmu tune"):
-        Tunings(store.data_dir).get(tuning.network)
+    assert Tunings(store.data_dir).get(tuning.network) is None
+    assert "run `mingmu tune` again" in caplog.text
     assert Library(store).open(digest).network.artifact.digest == tuning.network
+
+
+def test_a_tuning_file_may_be_read_by_everybody_and_one_that_cannot_be_read_changes_nothing(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    tuning = choose(store, variant_of(store))
+    file = next(store.data_dir.glob("tuning/*/*.json"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    file.unlink()
+    file.mkdir()  # what even root cannot read
+    assert Library(store).open(store.resolve("tiny").digest).network.artifact.digest == tuning.network
+    assert "Is a directory" in caplog.text
+
+
+def test_whatever_a_variant_meets_the_sealed_network_serves(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = variant_of(store)
+    tuning = choose(store, variant)
+    opened = Network.open
+
+    def broken(artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
+        if artifact.digest == variant.digest:
+            raise RuntimeError("the plugin is damaged")
+        return opened(artifact, threads=threads, stands_for=stands_for)
+
+    monkeypatch.setattr(Network, "open", broken)
+    assert Library(store).open(store.resolve("tiny").digest).network.artifact.digest == tuning.network
+    assert "the plugin is damaged" in caplog.text
 
 
 def test_a_head_that_fails_on_the_variant_runs_on_the_sealed_network_and_the_others_do_not(
@@ -133,6 +163,25 @@ def test_a_head_that_fails_on_the_variant_runs_on_the_sealed_network_and_the_oth
     assert library.open(store.resolve("tiny").digest).network.artifact.digest == variant.digest
 
 
+def test_a_head_that_is_to_stay_runs_on_the_sealed_network_and_the_others_do_not(store: Store) -> None:
+    variant = variant_of(store)
+    tiny_one = store.resolve("tiny").digest
+    other = another(store, 1).digest
+    Tunings(store.data_dir).put(choose(store, variant).model_copy(update={"apart": (tiny_one,)}))
+    library = Library(store)
+    assert library.chosen(tiny_one) == library.open(tiny_one).network.artifact.digest == backbone_of(store).digest
+    assert library.chosen(other) == library.open(other).network.artifact.digest == variant.digest
+    assert not library.refused
+
+
+def test_why_a_choice_does_not_run_is_known(store: Store) -> None:
+    choose(store, variant := variant_of(store))
+    shutil.rmtree(variant.folder)
+    library = Library(store)
+    library.open(store.resolve("tiny").digest)
+    assert "has lost an artifact" in library.refused[backbone_of(store).digest]
+
+
 def test_gc_keeps_a_variant_as_long_as_a_machine_runs_it(store: Store) -> None:
     variant = variant_of(store)
     tuning = choose(store, variant)
@@ -141,6 +190,14 @@ def test_gc_keeps_a_variant_as_long_as_a_machine_runs_it(store: Store) -> None:
     Tunings(store.data_dir).forget(tuning.network)
     assert collect(store, 60).artifacts == 1
     assert not variant.folder.exists()
+
+
+def test_gc_goes_on_where_a_tuning_file_is_damaged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    choose(store, variant_of(store))
+    next(store.data_dir.glob("tuning/*/*.json")).write_text("{")
+    age(store.data_dir)
+    assert collect(store, 60).artifacts == 1  # its variant serves nobody
+    assert "counts as not there" in caplog.text
 
 
 def test_gc_frees_the_variant_of_a_network_that_nobody_uses(store: Store) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mingmu.core.errors import DeadlineExceeded, QueueFull
-from mingmu.serve.batcher import Batcher, IsAlone
+from mingmu.serve.batcher import Batcher, Crew, IsAlone
 
 
 class Gate:
@@ -35,19 +35,19 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[ThreadPoolExecutor]:
+async def crew() -> AsyncIterator[Crew]:
     with ThreadPoolExecutor(4) as threads:
-        yield threads
+        yield Crew(threads)
 
 
-async def test_a_lone_item_runs_at_once(pool: ThreadPoolExecutor) -> None:
-    batcher: Batcher[int, int] = Batcher(lambda items, _: [item * 2 for item in items], pool)
+async def test_a_lone_item_runs_at_once(crew: Crew) -> None:
+    batcher: Batcher[int, int] = Batcher(lambda items, _: [item * 2 for item in items], crew)
     outcome = await batcher.submit(21)
     assert (outcome.value, outcome.batch) == (42, 1)
 
 
-async def test_items_gather_while_the_worker_is_busy(gate: Gate, pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(gate, pool, max_batch=4)
+async def test_items_gather_while_the_worker_is_busy(gate: Gate, crew: Crew) -> None:
+    batcher = Batcher(gate, crew, max_batch=4)
     first = asyncio.create_task(batcher.submit(0))
     await gate.reached(1)
     rest = [asyncio.create_task(batcher.submit(i)) for i in range(1, 7)]
@@ -57,8 +57,8 @@ async def test_items_gather_while_the_worker_is_busy(gate: Gate, pool: ThreadPoo
     assert gate.batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-async def test_what_has_gathered_is_divided_among_idle_workers(gate: Gate, pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(gate, pool, workers=2, max_batch=8)
+async def test_what_has_gathered_is_divided_among_idle_workers(gate: Gate, crew: Crew) -> None:
+    batcher = Batcher(gate, crew, workers=2, max_batch=8)
     held = [asyncio.create_task(batcher.submit(i)) for i in (100, 200)]
     await gate.reached(2)
     gathered = [asyncio.create_task(batcher.submit(i)) for i in range(8)]
@@ -69,8 +69,8 @@ async def test_what_has_gathered_is_divided_among_idle_workers(gate: Gate, pool:
     assert sorted(item for batch in gate.batches for item in batch) == [*range(8), 100, 200]
 
 
-async def test_a_full_queue_refuses_at_once_and_says_when_to_retry(gate: Gate, pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(gate, pool, max_queue=2)
+async def test_a_full_queue_refuses_at_once_and_says_when_to_retry(gate: Gate, crew: Crew) -> None:
+    batcher = Batcher(gate, crew, max_queue=2)
     tasks = [asyncio.create_task(batcher.submit(0))]
     await gate.reached(1)
     tasks += [asyncio.create_task(batcher.submit(i)) for i in (1, 2)]
@@ -82,8 +82,8 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_retry(gate: Gate, p
     assert [(await task).value for task in tasks] == [0, 2, 4]
 
 
-async def test_a_cancelled_client_does_not_hurt_its_batch(gate: Gate, pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(gate, pool)
+async def test_a_cancelled_client_does_not_hurt_its_batch(gate: Gate, crew: Crew) -> None:
+    batcher = Batcher(gate, crew)
     busy = asyncio.create_task(batcher.submit(0))
     await gate.reached(1)
     leaver, stayer = asyncio.create_task(batcher.submit(1)), asyncio.create_task(batcher.submit(2))
@@ -97,8 +97,8 @@ async def test_a_cancelled_client_does_not_hurt_its_batch(gate: Gate, pool: Thre
     assert gate.batches == [[0], [2]]  # who left was never run
 
 
-async def test_work_past_its_deadline_is_refused_in_time_and_never_run(gate: Gate, pool: ThreadPoolExecutor) -> None:
-    batcher = Batcher(gate, pool)
+async def test_work_past_its_deadline_is_refused_in_time_and_never_run(gate: Gate, crew: Crew) -> None:
+    batcher = Batcher(gate, crew)
     busy = asyncio.create_task(batcher.submit(0))
     await gate.reached(1)
     with pytest.raises(DeadlineExceeded):
@@ -111,25 +111,49 @@ async def test_work_past_its_deadline_is_refused_in_time_and_never_run(gate: Gat
     assert gate.batches == [[0], [3]]
 
 
-async def test_a_failing_batch_fails_only_its_members(pool: ThreadPoolExecutor) -> None:
+async def test_a_call_is_alone_only_if_nothing_else_runs_in_the_whole_crew(gate: Gate, crew: Crew) -> None:
+    told: list[bool] = []
+
+    def call(items: Sequence[int], is_alone: IsAlone) -> list[int]:
+        told.append(is_alone())
+        return list(items)
+
+    batcher, other = Batcher(call, crew, workers=2), Batcher(gate, crew, workers=2)
+    await batcher.submit(1)
+    elsewhere = asyncio.create_task(other.submit(1))
+    await gate.reached(1)
+    await batcher.submit(2)
+    gate.open.set()
+    await elsewhere
+    while crew.awake:  # noqa: ASYNC110 - the threads go to rest by themselves
+        await asyncio.sleep(0.001)
+    with crew.busy():
+        await batcher.submit(3)
+    while crew.awake:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    await batcher.submit(4)
+    assert told == [True, False, False, True]
+
+
+async def test_a_failing_batch_fails_only_its_members(crew: Crew) -> None:
     def call(items: Sequence[int], is_alone: IsAlone) -> list[int]:
         if 13 in items:
             raise ValueError("unlucky")
         return list(items)
 
-    batcher = Batcher(call, pool, max_batch=1)
+    batcher = Batcher(call, crew, max_batch=1)
     answers = await asyncio.gather(*(batcher.submit(i) for i in (12, 13, 14)), return_exceptions=True)
     assert isinstance(answers[1], ValueError)
     assert [getattr(answers[i], "value", None) for i in (0, 2)] == [12, 14]
 
 
-async def test_a_wrong_number_of_answers_is_an_error_for_all_members(pool: ThreadPoolExecutor) -> None:
+async def test_a_wrong_number_of_answers_is_an_error_for_all_members(crew: Crew) -> None:
     empty: Callable[[Sequence[int], IsAlone], list[int]] = lambda items, _: []  # noqa: E731
     with pytest.raises(RuntimeError, match="1 items in, 0 answers out"):
-        await Batcher(empty, pool).submit(1)
+        await Batcher(empty, crew).submit(1)
 
 
-async def test_a_thousand_items_all_get_their_own_answer(pool: ThreadPoolExecutor) -> None:
-    batcher: Batcher[int, int] = Batcher(lambda items, _: [item + 1 for item in items], pool, workers=3, max_queue=2000)
+async def test_a_thousand_items_all_get_their_own_answer(crew: Crew) -> None:
+    batcher: Batcher[int, int] = Batcher(lambda items, _: [item + 1 for item in items], crew, workers=3, max_queue=2000)
     outcomes = await asyncio.gather(*(batcher.submit(i) for i in range(1000)))
     assert [outcome.value for outcome in outcomes] == list(range(1, 1001))

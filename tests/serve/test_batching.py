@@ -140,6 +140,23 @@ async def test_a_url_that_the_operator_allows_is_queued(serve: Serve, store: Sto
     assert store.jobs.get(1).arguments["source"] == "https://images.example.com/2026/"
 
 
+async def test_a_job_that_is_cancelled_before_it_begins_leaves_no_upload(client: httpx.AsyncClient, store: Store) -> None:
+    await client.post(JOBS, content=archive(), headers=ZIP)
+    await client.post("/v1/datasets?name=colours", content=archive(), headers=ZIP)
+    assert len(uploads(store)) == 2
+    for number in (1, 2):
+        assert (await client.delete(f"/v1/jobs/{number}")).json()["state"] == "cancelled"
+    assert uploads(store) == []
+
+
+async def test_the_same_question_goes_on_where_the_one_that_failed_was(serve: Serve, store: Store) -> None:
+    async with serve(batch_urls="s3://photos/") as client:
+        for more in ({"top": 3}, {"top": 3}, {"top": 4}):
+            assert (await client.post("/v1/jobs", json={"url": "s3://photos/a/", "recognizer": "tiny"} | more)).status_code == 202
+    first, again, other = (store.jobs.get(number).arguments["folder"] for number in (1, 2, 3))
+    assert first == again != other
+
+
 ALLOWED = "s3://photos/public/,https://host/a"
 
 

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import threading
 import time
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,12 @@ import pytest
 from mingmu.core.answers import Wish
 from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.recognizer import Recognizer
-from mingmu.core.sealing import seal_head
+from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
+from mingmu.core.sealing import seal_head, seal_network
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Tunings
 from mingmu.serve.host import Host
@@ -197,6 +202,20 @@ async def test_a_network_that_is_tuned_runs_so_without_a_restart_and_answers_all
             await asyncio.sleep(0.01)
 
 
+def damage_tunings(data_dir: Path) -> None:
+    for file in data_dir.glob("tuning/*/*.json"):
+        file.write_text("{")
+
+
+async def test_how_a_recognizer_runs_is_told_even_where_its_tuning_file_is_damaged(host: Host, data_dir: Path) -> None:
+    store = Store(data_dir)
+    choose(store, variant_of(store))
+    damage_tunings(data_dir)
+    told = host.running("tiny", store.artifact(store.resolve("tiny").digest))
+    assert told["tuning"] is None
+    assert str(told["runs"]).startswith("onnxruntime")
+
+
 async def test_a_new_version_that_does_not_prove_itself_leaves_the_old_one_in_place(host: Host, data_dir: Path) -> None:
     store = Store(data_dir)
     network = (await host.served("tiny")).recognizer.network
@@ -256,4 +275,99 @@ async def test_the_recognizer_unused_longest_makes_room_and_comes_back_when_aske
         await host.served(name)
     assert await host.served("tiny") is first  # it was used after `one`, which made room
     assert top((await host.see(await host.served("one"), red_png)).reading.scores) == "red"
+    await host.stop()
+
+
+def whole(store: Store, name: str, number: int) -> None:
+    """Publish a whole model whose network is its own."""
+    manifest = Manifest(kind="model", name="whole", task="classify", pixels=tiny.PIXELS, labels=tiny.LABELS, origin=tiny.ORIGIN)
+    store.publish(name, store.add(lambda folder: seal_network(folder, manifest, tiny.whole_graph(1 + number / 100))).digest)
+
+
+async def until(so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not so():  # noqa: ASYNC110 - threads bring it about
+            await asyncio.sleep(0.001)
+
+
+def gone(network: weakref.ref[Network]) -> bool:
+    gc.collect()
+    return network() is None
+
+
+async def test_a_network_leaves_memory_with_its_recognizer(data_dir: Path, red_png: bytes) -> None:
+    for number in range(3):
+        whole(Store(data_dir), f"w{number}", number)
+    host = Host(Settings(data_dir=data_dir, threads=2, max_loaded=1))
+    await host.start()
+    networks = []
+    for number in range(3):
+        served = await host.served(f"w{number}")
+        await host.see(served, red_png)
+        networks.append(weakref.ref(served.recognizer.network))
+    del served
+    await until(lambda: gone(networks[0]) and gone(networks[1]))
+    assert not gone(networks[2])
+    host.forget("w2")
+    await until(lambda: gone(networks[2]))
+    await host.stop()
+
+
+async def test_a_network_leaves_memory_even_if_images_still_waited_for_it_when_it_was_replaced(data_dir: Path, red_png: bytes) -> None:
+    store = Store(data_dir)
+    whole(store, "w", 0)
+    host = Host(Settings(data_dir=data_dir, threads=1, reload_interval=0.02))
+    await host.start()
+    served = await host.served("w")
+    network = weakref.ref(served.recognizer.network)
+    slow = Slow()
+    object.__setattr__(served.recognizer.network, "runtime", slow)
+    seeing = [asyncio.create_task(host.see(served, red_png))]
+    await until(lambda: bool(slow.alone))
+    seeing += [asyncio.create_task(host.see(served, red_png)) for _ in range(3)]
+    whole(store, "w", 1)
+    async with asyncio.timeout(10):
+        while (await host.served("w")).version.version == 1:  # noqa: ASYNC110 - the host polls too
+            await asyncio.sleep(0.01)
+    assert host.waiting()["w"] == 3
+    slow.may.set()
+    await asyncio.gather(*seeing)
+    seeing.clear()
+    del served
+    await until(lambda: gone(network))
+    await host.stop()
+
+
+class Slow:
+    """A runtime that answers only once it may, and remembers which calls were alone."""
+
+    name = "slow"
+    outputs = ("scores",)
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.alone: list[bool] = []
+        self._runtime = OnnxRuntime(tiny.whole_graph())
+
+    def __call__(self, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
+        self.alone.append(alone)
+        assert self.may.wait(10)
+        return self._runtime(pixels, outputs)
+
+
+async def test_two_networks_are_never_alone_at_once(data_dir: Path, red_png: bytes) -> None:
+    for number in range(2):
+        whole(Store(data_dir), f"w{number}", number)
+    host = Host(Settings(data_dir=data_dir, threads=2))
+    await host.start()
+    slow = Slow()
+    seeing = []
+    for name in ("w0", "w1"):
+        served = await host.served(name)
+        object.__setattr__(served.recognizer.network, "runtime", slow)
+        seeing.append(asyncio.create_task(host.see(served, red_png)))
+        await until(lambda: len(slow.alone) == len(seeing))
+    slow.may.set()
+    await asyncio.gather(*seeing)
+    assert slow.alone == [True, False]
     await host.stop()

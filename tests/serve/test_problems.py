@@ -9,7 +9,7 @@ from mingmu.core import errors
 from mingmu.serve.problems import KINDS, Problem
 
 DOCS = Path(__file__).parents[2] / "docs" / "http.md"
-NEVER_LEAVE_THE_SERVER = {"bad-settings", "missing-extra", "pull-failed", "unreachable"}
+NEVER_LEAVE_THE_SERVER = {"bad-settings", "pull-failed", "unreachable"}
 
 
 def tree(error: type[errors.MingmuError]) -> list[type[errors.MingmuError]]:

@@ -139,6 +139,51 @@ async def test_teaching_is_a_job(client: httpx.AsyncClient, store: Store) -> Non
     assert (await client.get("/v1/jobs")).json()["jobs"][0]["id"] == job.id
 
 
+async def test_training_is_a_job(client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.serve.teaching.find_spec", lambda name: name)
+    given = {"dataset": "colours", "recipe": "batch = 8", "net": "cnn", "size": 16, "epochs": 2, "seconds": 60.0}
+    response = await client.post("/v1/recognizers/new/train", json=given)
+    assert response.status_code == 202
+    job = store.jobs.get(response.json()["job"]["id"])
+    assert (job.verb, job.subject, job.arguments) == ("train", "new", {"name": "new"} | given)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("general", {}, (409, "conflict")),
+        ("new", {"dataset": "none"}, (404, "not-found")),
+        ("new", {"epochs": 0}, (400, "bad-request")),
+        ("new", {"seconds": 0}, (400, "bad-request")),
+        ("new", {"recipe": ""}, (400, "bad-request")),
+        ("new", {"backbone": "tiny"}, (400, "bad-request")),
+    ],
+)
+async def test_what_cannot_be_trained_is_refused_at_once(
+    client: httpx.AsyncClient, store: Store, name: str, more: dict[str, Any], expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mingmu.serve.teaching.find_spec", lambda name: name)
+    assert problem(await client.post(f"/v1/recognizers/{name}/train", json={"dataset": "colours"} | more)) == expected
+    assert store.jobs.newest() == []
+
+
+async def test_a_service_without_torch_says_so_at_once(client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.serve.teaching.find_spec", lambda _name: None)
+    response = await client.post("/v1/recognizers/new/train", json={"dataset": "colours"})
+    assert problem(response) == (501, "missing-extra")
+    assert "pip install 'mingmu[train]'" in response.json()["detail"]
+    assert store.jobs.newest() == []
+
+
+async def test_a_listing_of_jobs_leaves_out_their_findings(client: httpx.AsyncClient, store: Store) -> None:
+    store.jobs.submit("audit", "colours", {})
+    claimed = store.jobs.claim("worker")
+    assert claimed is not None
+    store.jobs.finish(claimed, {"dataset": "colours", "findings": [{"kind": "duplicate"}]})
+    assert (await client.get("/v1/jobs")).json()["jobs"][0]["result"] == {"dataset": "colours"}
+    assert (await client.get(f"/v1/jobs/{claimed.id}")).json()["result"]["findings"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -12,10 +12,11 @@ from torch import Tensor
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.train import checkpoint
 from mingmu.train.feed import Photos
-from mingmu.train.fit import Epoch, Now, fit
+from mingmu.train.fit import fit
 from mingmu.train.nets import build
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.recipe import Recipe
+from mingmu.train.run import Epoch, Now
 from tests.train import made
 
 NONE = Photos(np.zeros((0, 16, 16, 3), np.uint8), np.zeros(0, np.int64))
@@ -28,6 +29,7 @@ def net_of(recipe: Recipe) -> Classifier:
 
 def train(recipe: Recipe, folder: Path, **more: Any) -> tuple[Classifier, tuple[Epoch, ...]]:
     net = net_of(recipe)
+    net.learned = more.pop("learned", False)
     held_out = more.pop("held_out", made.photos(8, seed=1))
     return net, fit(net, made.feed(), held_out, recipe, folder, size=16, **more)
 
@@ -135,7 +137,25 @@ def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
 def test_what_is_still_frozen_does_not_learn(tmp_path: Path) -> None:
     recipe = made.recipe(optimiser={"unfreeze": 1.0}, schedule={"epochs": 1})
     before = net_of(recipe).state_dict()
-    net, _ = train(recipe, tmp_path)
     first, head = next(name for name in before if name.startswith("trunk") and name.endswith("0.weight")), "head.weight"
-    assert torch.equal(net.state_dict()[first], before[first])
-    assert not torch.equal(net.state_dict()[head], before[head])
+    after, _ = train(recipe, tmp_path, learned=True)
+    assert torch.equal(weights(after)[first], before[first])
+    assert not torch.equal(weights(after)[head], before[head])
+
+
+def test_nothing_is_frozen_or_slowed_in_a_network_that_starts_from_nothing(tmp_path: Path) -> None:
+    slow = {"unfreeze": 1.0, "layer_decay": 0.1}
+    plain, _ = train(made.recipe(schedule={"epochs": 1}, deterministic=True), tmp_path / "plain")
+    slowed, _ = train(made.recipe(schedule={"epochs": 1}, deterministic=True, optimiser=slow), tmp_path / "slowed")
+    assert same(plain, slowed)
+
+
+def test_fp16_learns_and_goes_on_with_the_scale_of_its_gradients(tmp_path: Path) -> None:
+    recipe = made.recipe(precision="fp16", schedule={"epochs": 2})
+    whole, curve = train(recipe, tmp_path / "whole")
+    assert curve[-1].loss < curve[0].loss
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", watch=stop_when(lambda now: now.last is not None and now.last.number == 2))
+    assert checkpoint.load(tmp_path / "cut")[1]["scaler"]["scale"] > 0
+    resumed, _ = train(recipe, tmp_path / "cut", resume=True)
+    assert same(whole, resumed)

@@ -35,6 +35,18 @@ def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> No
         recipes.read("quick")
 
 
+def test_what_is_sent_to_a_service_is_a_name_or_a_recipe_and_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("batch = 8")
+    assert recipes.sent("accurate") == recipes.read("accurate")
+    assert recipes.sent("batch = 8\n[net]\nname = 'cnn'").batch == 8
+    with pytest.raises(BadRequest, match="the recipe, where it is not fast or accurate, is not TOML"):
+        recipes.sent(str(file))
+    for weights in (str(file), "timm:resnet18.a1_in1k", "hf:somebody/something"):
+        with pytest.raises(BadRequest, match=r"net\.weights is published or none"):
+            recipes.sent(f"[net]\nweights = {weights!r}")
+
+
 def test_the_command_line_has_the_last_word() -> None:
     changed = recipes.read("fast").changed(net="resnet18", epochs=3, size=64)
     assert (changed.net.name, changed.schedule.epochs, changed.pixels(224).size) == ("resnet18", 3, (64, 64))

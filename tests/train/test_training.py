@@ -15,7 +15,9 @@ from mingmu.core.errors import BadRequest, Conflict, MissingExtra
 from mingmu.core.pixels import encode_png
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate.predictions import TEST
+from mingmu.jobs import errands
 from mingmu.registry.store import Store
+from mingmu.settings import Settings
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -116,9 +118,63 @@ def test_the_command_line_trains_and_writes_a_page(tmp_path: Path, capsys: pytes
     assert "How it learned" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ('[net]\nnme = "cnn"', "there is no key net.nme; did you mean name?"),
+        ("[optimser]\nrate = 1.0", "there is no key optimser; did you mean optimiser?"),
+        ('[net]\nname = "resnet8"', "there is no network 'resnet8'; did you mean resnet18?"),
+        ('[net]\nname = "alexnet"\nsize = 20', "alexnet cannot look at 20 pixels a side"),
+        ("batch =", "is not TOML"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused_in_a_line(
+    recipe: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = made.folder(tmp_path / "photos", 10)
+    (tmp_path / "mine.toml").write_text(recipe)
+    command = ["train", str(photos), "--name", "colours", "--recipe", str(tmp_path / "mine.toml")]
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--data-dir", str(tmp_path / "data")])
+    assert done.value.code == 1
+    assert said in capsys.readouterr().err
+
+
+def test_photos_that_cannot_be_read_are_named_as_the_reason(tmp_path: Path) -> None:
+    photos = made.folder(tmp_path / "photos", 10)
+    for number, file in enumerate((photos / "blue").iterdir()):
+        file.write_bytes(file.read_bytes()[: 60 + number])
+    with pytest.raises(BadRequest, match=r"photos of 1 labels .* \(10 files cannot be read: mingmu audit\)"):
+        verbs.train(Store(tmp_path / "data"), photos, name="colours", recipe=RECIPE)
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mingmu.verbs.train", interrupted)
+    with pytest.raises(SystemExit) as done:
+        main(["train", str(tmp_path), "--name", "colours", "--data-dir", str(tmp_path / "data")])
+    assert done.value.code == 130
+    assert "--resume" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("time", ["soon", "0s", "10"])
 def test_a_time_that_is_none_is_refused(time: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(["train", str(tmp_path), "--name", "colours", "--time", time])
     assert done.value.code == 2
     assert "--time" in capsys.readouterr().err
+
+
+def test_a_job_trains_on_a_dataset_by_a_recipe_that_was_sent(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    verbs.read_dataset(store, made.folder(tmp_path / "photos", 20), name="paints")
+    steps: list[str] = []
+    arguments = {"name": "colours", "dataset": "paints", "recipe": "batch = 8", "net": "cnn", "size": 16, "epochs": 2, "seconds": None}
+    result = errands.train(Settings(data_dir=store.data_dir), arguments, lambda step, _share: steps.append(step))
+    recipe = store.artifact(result["digest"]).manifest.made_by["recipe"]
+    assert (recipe["batch"], recipe["net"]["name"], recipe["schedule"]["epochs"]) == (8, "cnn", 2)  # type: ignore[index, call-overload]
+    assert (result["recognizer"], result["version"], result["dataset"]) == ("colours", 1, "colours@1")
+    assert result["labels"] == ["blue", "red"]
+    assert {"decoding", "training", "sealing"} <= {*steps}

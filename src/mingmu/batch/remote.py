@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from mingmu.batch.sources import Item, in_order
-from mingmu.core.errors import BadRequest, FetchFailed, MissingExtra, NotFound
+from mingmu.core.errors import BadRequest, FetchFailed, MissingExtra, NotFound, Unreachable
 from mingmu.data.readers import archive
 from mingmu.data.readers.entry import is_image
 
 ATTEMPTS = 3
+ABOUT_IT = (PermissionError, IsADirectoryError, NotADirectoryError, ValueError)  # what file systems say of one file
+PASSING = (408, 425, 429, 502, 503, 504)  # the statuses of a web server that does not serve now
 PAUSE = 0.5  # seconds before the second attempt; twice as long before the third
 SUFFIXES = (".zip", *archive.TAR_SUFFIXES)
 
@@ -49,6 +51,7 @@ class Prefix:
         return in_order(self._found(), aside)
 
     def read(self, key: str, limit: int) -> bytes:
+        """The same; raises Unreachable where nobody says anything about the image, as opposed to that it is not to be had."""
         attempt = 1
         while True:
             try:
@@ -56,8 +59,11 @@ class Prefix:
             except FileNotFoundError:
                 raise NotFound("no such file") from None
             except Exception as error:  # every file system has its own
-                if attempt == ATTEMPTS:
-                    raise FetchFailed(f"the image could not be fetched: {type(error).__name__}") from error
+                status = getattr(error, "status", None)
+                answered = isinstance(error, ABOUT_IT) or status not in (None, *PASSING)
+                if attempt == ATTEMPTS or (answered and (status or 0) < 500):
+                    said = f"{type(error).__name__}{f' {status}' if status else ''}"
+                    raise (FetchFailed if answered else Unreachable)(f"the image could not be fetched: {said}") from error
             time.sleep(PAUSE * attempt)
             attempt += 1
 

@@ -105,10 +105,13 @@ class Folder:
                         name = f"{folder}{entry.name}"
                         if is_hidden(entry.name):
                             continue
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(f"{name}/")
-                        elif is_image(entry.name) and not entry.is_dir():
-                            yield Item(name, name)
+                        try:
+                            if entry.is_dir(follow_symlinks=False):
+                                waiting.append(f"{name}/")
+                            elif is_image(entry.name) and not entry.is_dir():
+                                yield Item(name, name)
+                        except OSError as error:  # a link to itself, for one
+                            yield Item(name, name, BadRequest.kind, f"the file cannot be read: {error.strerror}")
             except OSError as error:
                 if not folder:
                     raise BadRequest(f"{self._root} cannot be read: {error.strerror}") from error
@@ -126,7 +129,7 @@ class Pattern:
 
     def items(self, aside: Path) -> Iterator[Item]:
         found = glob.iglob(self._pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
-        return in_order((Item(path, path) for path in found if Path(path).is_file()), aside)
+        return in_order((Item(path, path) for path in found if not os.path.isdir(path)), aside)  # noqa: PTH112 - Path.is_dir may raise
 
     def read(self, key: str, limit: int) -> bytes:
         return read_file(Path(key), limit)

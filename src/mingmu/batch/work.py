@@ -16,12 +16,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -29,8 +29,13 @@ from mingmu.batch.rows import path_of
 from mingmu.batch.sources import Item, Source
 from mingmu.core.errors import BadRequest, Conflict
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 PORTION = 8  # images that go through the network together; measured: small ones on a thread per core are the fastest
 SYNCED_AFTER = 1.0  # seconds that a power cut may cost
+
+Wait = Callable[[], object]  # takes its time
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,19 @@ class Work:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, source: Source, about: Mapping[str, Any], restart: bool) -> Iterator[Self]:
+    def open(cls, folder: Path, source: Source, about: Mapping[str, Any], restart: bool, wait: Wait | None = None) -> Iterator[Self]:
         """Go on with what lies in a folder, or begin. What was not begun leaves nothing behind.
 
-        Raises Conflict where another process is at it, and where what lies there is about something else.
+        Raises Conflict where another process is at it, unless `wait` is to be called until that one has let go, and where what lies
+        there is about something else.
         """
-        from filelock import FileLock, Timeout
-
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise Conflict(f"another process works in {folder.name}; wait for it, or end it") from None
+        lock = _locked(folder, wait)
         try:
             images = _begin(folder, source, about, restart)
             yield cls(folder, images, _cut(folder, images))
         finally:
             if not (folder / "begun").exists():
-                shutil.rmtree(folder)
+                _remove(folder)
             lock.release()
 
     def portions(self) -> Iterator[list[Item]]:
@@ -94,6 +93,14 @@ class Work:
         (self.folder / "begun").unlink()  # first: what follows may be cut short
 
 
+def discard(folder: Path) -> None:
+    """Remove an unfinished batch, unless another process works there."""
+    with suppress(Conflict):
+        lock = _locked(folder, None)
+        _remove(folder)
+        lock.release()
+
+
 class Appender:
     """Adds rows so that a killed process loses none, and a power cut those of a second."""
 
@@ -108,6 +115,29 @@ class Appender:
         if time.monotonic() - self._synced > SYNCED_AFTER:
             os.fsync(self._handle)
             self._synced = time.monotonic()
+
+
+def _locked(folder: Path, wait: Wait | None) -> FileLock:
+    from filelock import FileLock, Timeout
+
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)  # whoever was here before may have removed it
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+            return lock
+        except Timeout:
+            if wait is None:
+                raise Conflict(f"another process works in {folder.name}; wait for it, or end it") from None
+            wait()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder whose lock we hold: that comes last, or another process would begin before the rest is gone."""
+    for file in [*folder.iterdir()]:
+        if file.name != "lock":
+            file.unlink()
+    shutil.rmtree(folder, ignore_errors=True)  # unless another has begun in it by now
 
 
 def _begin(folder: Path, source: Source, about: Mapping[str, Any], restart: bool) -> int:

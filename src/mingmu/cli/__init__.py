@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mingmu.cli import batching, teaching, training, tuning, upkeep
+from mingmu.cli import batching, searching, shrinking, teaching, training, tuning, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.labels import on_one_line
@@ -164,12 +164,13 @@ def show(name: Name, as_json: Json = False, data_dir: DataDir = None) -> None:
     store = open_store(data_dir)
     with render.progress() as report:
         stored = verbs.show(store, name, report)
-    tuned = verbs.tuning_of(store, stored)
+    running = verbs.running(store, stored)
     if as_json:
         manifest = {"manifest": stored.artifact.manifest.model_dump(mode="json")}
-        render.print_json(render.row_json(stored.version.name, stored) | manifest | tuning.facts_json(tuned))
+        render.print_json(render.row_json(stored.version.name, stored) | manifest | tuning.facts_json(running))
     else:
-        render.print_pairs([*render.facts(stored), *tuning.facts(tuned)])
+        render.print_pairs([*render.facts(stored), *tuning.facts(running)])
+        tuning.print_evidence(running)
 
 
 @app.command(epilog="Example: `mingmu verify general`")
@@ -354,6 +355,8 @@ _MORE: dict[Callable[..., None], str] = {
     teaching.compare: "Example: `mingmu compare flowers@1 flowers@2 more-flowers/`",
     teaching.audit: "Example: `mingmu audit flowers/ --html audit.html`",
     training.train: "Example: `mingmu train flowers/ --name flowers --time 10m`",
+    searching.search: "Example: `mingmu search flowers/ --name flowers --time 1h`",
+    shrinking.shrink: "Example: `mingmu shrink flowers --keep 0.5 --html smaller.html`",
     tuning.tune: "Example: `mingmu tune general --data photos/`",
     tuning.compress: "Example: `mingmu compress flowers --data more-flowers/`",
     upkeep.versions: "Example: `mingmu versions flowers`",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
 
 
 def train(
@@ -20,9 +22,7 @@ def train(
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)
-    ] = None,
+    time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
     html: Html = None,
     as_json: Json = False,
@@ -38,14 +38,18 @@ def train(
     from mingmu.evaluate import words
     from mingmu.train import recipe as recipes
 
-    seconds = None if time is None else _seconds(time)
+    seconds = seconds_of(time)
     chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
-    with render.progress() as progress:
-        trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
+    try:
+        with render.progress() as progress:
+            trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        print("stopped; the same command with --resume goes on from the last checkpoint, if there was one", file=sys.stderr)
+        raise
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
-    measures, last = trained.report.measures, trained.curve[-1]
+    measures = trained.report.measures
     document = render.version_json(trained.version) | {
         "report": json.loads(trained.report.to_json()),
         "curve": verbs.curve_json(trained.curve),
@@ -53,12 +57,19 @@ def train(
     }
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", words.headline(measures), words.trust(measures)]
     lines += words.cautions(measures)
-    speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
-    lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
+    if trained.curve:
+        last = trained.curve[-1]
+        speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
+        lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
+    if trained.findings:
+        lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str | None) -> float | None:
+    """A time as it is given on the command line."""
+    if text is None:
+        return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if found is None or float(found[1]) == 0:
         raise typer.BadParameter(f"{text!r} is not a time, as 90s, 10m or 2h are", param_hint="--time")

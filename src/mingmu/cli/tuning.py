@@ -10,7 +10,8 @@ import typer
 from mingmu.cli.options import DataDir, Json, Name, open_store
 
 if TYPE_CHECKING:
-    from mingmu.registry.tuning import Accuracy, Trial, Tuning
+    from mingmu.registry.tuning import Accuracy, Trial
+    from mingmu.verbs import Running
 
 Photos = Annotated[int, typer.Option(min=50, help="How many photos answers are judged on, at most.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help="How long each candidate is timed.")]
@@ -42,7 +43,7 @@ def tune(
         tuned = verbs.tune(store, name, data, photos=photos, seconds=seconds, progress=progress)
     if as_json:
         return render.print_json(render.version_json(tuned.version) | {"tuning": tuned.tuning.model_dump(mode="json")})
-    render.print_rows(COLUMNS, [_row(trial) for trial in tuned.tuning.trials])
+    render.print_rows(COLUMNS, [row(trial) for trial in tuned.tuning.trials])
     print(f"\n{name} runs on {tuned.tuning.what} on this machine ({tuned.tuning.machine}).")
     print(f"Judged with {tuned.tuning.data}.")
     return None
@@ -51,7 +52,7 @@ def tune(
 def compress(
     name: Name,
     data: Annotated[Path, typer.Option(help="Labelled photos that answers are judged on, and INT8 is calibrated with.")],
-    precision: Annotated[Literal["int8", "bf16"], typer.Option(help="What the network computes with.")] = "int8",
+    precision: Annotated[Literal["int8", "bf16"], typer.Option(help="int8; bf16 is for `mingmu tune`: it makes nothing smaller.")] = "int8",
     photos: Photos = 1000,
     seconds: Seconds = 2.0,
     as_json: Json = False,
@@ -68,31 +69,44 @@ def compress(
         trials = {"before": done.before.model_dump(mode="json"), "after": done.after.model_dump(mode="json")}
         render.print_json({"version": version, "data": done.data, **trials})
     else:
-        render.print_rows(COLUMNS, [_row(done.before), _row(done.after)])
+        render.print_rows(COLUMNS, [row(done.before), row(done.after)])
         print(f"\n{render.label(done.version)} is ready." if done.version else "\nRefused: nothing was published.")
         print(f"Judged with {done.data}.")
     if not done.version:
         raise typer.Exit(1)
 
 
-def facts(tuning: Tuning | None) -> list[tuple[str, str]]:
-    """What `mingmu show` says of how a network runs on this machine."""
+def facts(running: Running) -> list[tuple[str, str]]:
+    """What `mingmu show` says of how a recognizer runs on this machine."""
+    tuning = running.tuning
     if tuning is None:
-        return [("runs on", "what it was sealed with; `mingmu tune` looks for a faster way")]
+        more = f": {running.refused}" if running.refused else ", as it was sealed; `mingmu tune` looks for a faster way"
+        return [("runs on", running.what + more)]
     trial = tuning.trial
     speed = f"{trial.ratio:.2f} times as fast as it was sealed" if trial.ratio else "not timed"
-    return [
-        ("runs on", f"{tuning.what}, {speed}, since {tuning.created}"),
-        ("because", f"{trial.verdict}; {tuning.data}"),
-        ("machine", tuning.machine),
-    ]
+    chosen = f"{tuning.what}, {speed}, since {tuning.created}"
+    because = [("because", f"{trial.verdict}; {tuning.data}"), ("machine", tuning.machine)]
+    if running.refused:
+        return [("runs on", running.what), ("not on", f"{chosen}: {running.refused}"), *because]
+    return [("runs on", chosen), *because]
 
 
-def facts_json(tuning: Tuning | None) -> dict[str, Any]:
-    return {"tuning": tuning.model_dump(mode="json") if tuning else None}
+def print_evidence(running: Running) -> None:
+    """The candidates that the choice was made from."""
+    from mingmu.cli import render
+
+    if running.tuning:
+        print()
+        render.print_rows(COLUMNS, [row(trial) for trial in running.tuning.trials])
 
 
-def _row(trial: Trial) -> tuple[str, ...]:
+def facts_json(running: Running) -> dict[str, Any]:
+    tuning = running.tuning.model_dump(mode="json") if running.tuning else None
+    return {"runs": {"what": running.what, "refused": running.refused or None}, "tuning": tuning}
+
+
+def row(trial: Trial) -> tuple[str, ...]:
+    """A line of the table, under COLUMNS."""
     return (
         trial.what,
         _figure(trial.images_per_second, ".0f"),

@@ -22,7 +22,8 @@ from mingmu.client.teaching import Following, Job, Measured, Taught
 from mingmu.core.answers import Wished
 from mingmu.core.batching import Asked as AskedOfBatch
 from mingmu.core.errors import MingmuError, Overloaded
-from mingmu.core.teaching import Asked
+from mingmu.core.teaching import Asked, TeachOptions
+from mingmu.core.training import AskedOfTraining, TrainOptions
 
 URL = "http://127.0.0.1:8600"
 TIMEOUT = 30.0  # seconds without an answer
@@ -86,10 +87,20 @@ class Client:
         are `backbone`, `effort`, `head`, `seed` and `add`, as `mingmu teach` has them. What is given back is the very version that
         was made, whoever else teaches. Raises what the service found wrong, and Conflict if somebody cancels.
         """
-        chosen = teaching.checked(options)
+        chosen = teaching.checked(options, TeachOptions)
         with shown(progress) as tell:
             taught, tested = self._send(source, name, tell), self._send(test, f"{name}-test", tell) if test else None
             return teaching.taught(self.follow(self._ask(teaching.lesson(name, taught, tested, chosen)).id, tell))
+
+    def train(self, source: Path, *, name: str, progress: Progress | None = None, **options: Unpack[AskedOfTraining]) -> Taught:
+        """Let the service train a network of its own for the recognizer `name`, on images as `teach` takes them; minutes to hours.
+
+        The options are `recipe` (`fast`, `accurate`, or the text of a recipe), `net`, `size`, `epochs` and `seconds`, as `mingmu train`
+        has them. Raises MissingExtra where the service cannot train, and what `teach` raises.
+        """
+        chosen = teaching.checked(options, TrainOptions)
+        with shown(progress) as tell:
+            return teaching.taught(self.follow(self._ask(teaching.training(name, self._send(source, name, tell), chosen)).id, tell))
 
     def _send(self, source: Path, name: str, tell: Progress) -> Job:
         return self.follow(self._ask(teaching.upload(Archive.of(source, tell), name)).id, tell)
@@ -276,10 +287,16 @@ class AsyncClient:
     async def teach(
         self, source: Path, *, name: str, test: Path | None = None, progress: Progress | None = None, **options: Unpack[Asked]
     ) -> Taught:
-        chosen = teaching.checked(options)
+        chosen = teaching.checked(options, TeachOptions)
         with shown(progress) as tell:
             taught, tested = await self._send(source, name, tell), await self._send(test, f"{name}-test", tell) if test else None
             return teaching.taught(await self.follow((await self._ask(teaching.lesson(name, taught, tested, chosen))).id, tell))
+
+    async def train(self, source: Path, *, name: str, progress: Progress | None = None, **options: Unpack[AskedOfTraining]) -> Taught:
+        chosen = teaching.checked(options, TrainOptions)
+        with shown(progress) as tell:
+            call = teaching.training(name, await self._send(source, name, tell), chosen)
+            return teaching.taught(await self.follow((await self._ask(call)).id, tell))
 
     async def _send(self, source: Path, name: str, tell: Progress) -> Job:
         return await self.follow((await self._ask(teaching.upload(await asyncio.to_thread(Archive.of, source, tell), name))).id, tell)

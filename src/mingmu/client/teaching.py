@@ -18,6 +18,7 @@ from mingmu.client.progress import Progress
 from mingmu.client.recognizing import Listed, listed
 from mingmu.core.errors import BadRequest, Conflict, Overloaded
 from mingmu.core.teaching import Asked, TeachOptions
+from mingmu.core.training import AskedOfTraining, TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,10 @@ def upload(archive: Archive, name: str) -> Call[Job]:
     return Call({"method": "POST", "url": "/v1/datasets", "params": {"name": name}} | body, accepted)
 
 
-def checked(options: Asked) -> dict[str, Any]:
+def checked(options: Asked | AskedOfTraining, known: type[TeachOptions | TrainOptions]) -> dict[str, Any]:
     """The options that were given; raises BadRequest, before anything is sent."""
     try:
-        TypeAdapter(TeachOptions).validate_json(json.dumps(options))  # as the service will
+        TypeAdapter(known).validate_json(json.dumps(options))  # as the service will
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BadRequest(f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}") from None
@@ -144,6 +145,11 @@ def lesson(name: str, dataset: Job, test: Job | None, options: Mapping[str, Any]
     """Teach a recognizer the very versions of datasets that jobs have read."""
     tested = {"test": uploaded(test)} if test else {}
     return _call("POST", f"{_path(name)}/teach", accepted, json={"dataset": uploaded(dataset)} | tested | dict(options))
+
+
+def training(name: str, dataset: Job, options: Mapping[str, Any]) -> Call[Job]:
+    """Train a recognizer on the very version of a dataset that a job has read."""
+    return _call("POST", f"{_path(name)}/train", accepted, json={"dataset": uploaded(dataset)} | dict(options))
 
 
 def example(name: str, image: Image, label: str, teach: bool) -> Call[Job]:

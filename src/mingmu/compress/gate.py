@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
@@ -16,16 +16,17 @@ from mingmu.core.head import Scores
 from mingmu.core.manifest import Precision
 from mingmu.core.recognizer import BETWEEN_VARIANTS
 from mingmu.core.runtime import BOXES, SCORES
+from mingmu.registry.store import Version
 
 Bools = NDArray[np.bool_]
 
 LEAST_COSINE: Mapping[Precision, float] = {"fp32": 0.999, "bf16": 0.97, "int8": 0.80}
 LEAST_KEPT = 0.99  # of the accuracy, as measured
-LEAST_SURELY_KEPT = 0.97  # of the accuracy, at the lower end of its interval
+LEAST_SURELY_KEPT = 0.985  # of the accuracy, at the lower end of its interval
 LIKELY = 0.25  # the score of a box that counts
 LEAST_SHARED = 0.85  # intersection over union
 SURE = 0.5  # an answer with such a score is more likely right than wrong
-Z = NormalDist().inv_cdf(0.975)
+ERROR = 0.05  # how often, at most, the truth is below the lower end of any candidate's interval
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Answers:
     """What comes out on N photos with one network."""
 
     right: Bools  # [N]: which answers about their labels are right
-    own: Scores | None = None  # float32 [N, C]: what the recognizer itself says, where other heads were asked about the labels
+    own: Scores | None = None  # float32 [N, C]: what the recognizer itself says
+    others: Mapping[Version, Scores] = field(default_factory=dict)  # float32 [N, C] each: what the other heads on the network say
 
 
 @dataclass(frozen=True)
 class Kept:
-    """How much of a network's accuracy its variant has, from the same photos; with the 95 % interval."""
+    """How much of a network's accuracy its variant has, from the same photos; its interval holds to 95 % at each end."""
 
     photos: int
     right: int  # of the variant's answers
@@ -88,20 +90,23 @@ def judge_probes(sealed: Artifact, variant: Artifact) -> Verdict:
     return Verdict(True, f"probes agree (cosine {worst:.4f})" if SCORES not in before else "probes agree")
 
 
-def judge_answers(before: Bools, after: Bools) -> Verdict:
+def judge_answers(before: Bools, after: Bools, *, tries: int = 1, exact: bool = False) -> Verdict:
     """Hold which answers of a variant are right, bool [N], against those of the network on the same N photos.
 
     Passed: the variant is right at least LEAST_KEPT times as often, and even the lower end of the interval of that ratio is
-    LEAST_SURELY_KEPT. Too few photos leave the interval too wide to say so: then it is not passed.
+    LEAST_SURELY_KEPT. It is wider for each of so many `tries` (Bonferroni): of many candidates, one has luck more easily than of one.
+    Too few photos leave the interval too wide to say so: then it is not passed, and the reason says how many would do. What is
+    `exact` computes the same, and its probes showed it: there, few photos are no reason against it.
     """
     if not before.any():
         raise Conflict("the network is right on none of the photos; nothing can be compared on these")
-    kept = ratio(before, after)
+    kept = ratio(before, after, tries=tries)
     said = f"keeps {kept.value:.1%} of the accuracy ({kept.low:.1%} to {kept.high:.1%})"
     if kept.value < LEAST_KEPT:
         return Verdict(False, f"{said}; at least {LEAST_KEPT:.0%} is needed", kept)
-    if kept.low < LEAST_SURELY_KEPT:
-        return Verdict(False, f"{said}; {kept.photos} photos are too few to tell: the lower end must reach {LEAST_SURELY_KEPT:.0%}", kept)
+    if not exact and kept.low < LEAST_SURELY_KEPT:
+        needed = f"the lower end must reach {LEAST_SURELY_KEPT:.1%}, which takes about {photos_needed(before, after, tries=tries):,}"
+        return Verdict(False, f"{said}; {kept.photos} photos are too few to tell: {needed}", kept)
     return Verdict(True, said, kept)
 
 
@@ -120,19 +125,35 @@ def judge_own(before: Scores, after: Scores) -> Verdict:
     return Verdict(True, said) if share >= LEAST_KEPT else Verdict(False, f"only {said}; at least {LEAST_KEPT:.0%} are needed")
 
 
-def ratio(before: Bools, after: Bools) -> Kept:
-    """The ratio of two accuracies on the same photos, with its 95 % interval.
+def ratio(before: Bools, after: Bools, *, tries: int = 1) -> Kept:
+    """The ratio of two accuracies on the same photos, with its interval: 95 % at each end, for all of so many `tries`.
 
     With b photos that only the first got right and c that only the second did, x and y right ones in all, the logarithm of
-    y / x has the variance (b + c) / (x y); b + c + 2, x + 1 and y + 1 stand in for the counts, so that few photos without a single
-    difference prove nothing. Source: Bonett and Price, "Confidence intervals for a ratio of binomial proportions based on
-    paired data", Stat. Med. 25 (2006), 3039-3047.
+    y / x has the variance (b + c) / (x y): Bonett and Price, "Confidence intervals for a ratio of binomial proportions based on
+    paired data", Stat. Med. 25 (2006), 3039-3047. To b + c, the square of the normal quantile z is added, half of it to each, as
+    Agresti and Coull do for one proportion (Am. Stat. 52 (1998), 119-126): few photos without a single difference prove little.
     """
     x, y = int(before.sum()), int(after.sum())
     differ = int((before != after).sum())
-    value = y / x
-    spread = Z * math.sqrt((differ + 2) / ((x + 1) * (y + 1)))
+    value, z = y / x, _quantile(tries)
+    spread = z * math.sqrt((differ + z * z) / ((x + 1) * (y + 1)))
     return Kept(len(before), y, value, value * math.exp(-spread), value * math.exp(spread))
+
+
+def photos_needed(before: Bools, after: Bools, *, tries: int = 1) -> int:
+    """How many photos would show that LEAST_SURELY_KEPT is reached, if as many of them differ and are right as of these.
+
+    The ratio is taken as it was measured, but as no more than 1; so solve `ratio` for the number of photos.
+    """
+    right, differ = math.sqrt(before.mean() * after.mean()), float((before != after).mean())
+    square = _quantile(tries) ** 2
+    room = (right * math.log(min(1.0, after.sum() / before.sum()) / LEAST_SURELY_KEPT)) ** 2
+    return math.ceil(square * (differ + math.sqrt(differ**2 + 4 * room)) / (2 * room))
+
+
+def _quantile(tries: int) -> float:
+    """Of the normal distribution, for one end of an interval."""
+    return NormalDist().inv_cdf(1 - ERROR / tries)
 
 
 def _outputs(artifact: Artifact) -> dict[str, NDArray[np.float64]]:

@@ -40,7 +40,7 @@ def race(
 ) -> dict[str, Speed]:
     """Time networks in turns, `seconds` each over all rounds: what else the machine does meanwhile meets all of them alike.
 
-    The ratio is taken round by round. The first network is what the others are held against.
+    Each gives those of the `outputs` that it has. The ratio is taken round by round. The first network is what the others are held against.
     """
     rates: dict[str, list[float]] = {name: [] for name in networks}
     lone: dict[str, list[float]] = {name: [] for name in networks}
@@ -90,4 +90,5 @@ def _lone(network: Network, photo: bytes, outputs: Sequence[str], clock: Callabl
 
 
 def _look(network: Network, photos: Sequence[bytes], pixels: PixelSpec, outputs: Sequence[str], *, alone: bool = False) -> None:
-    network.runtime(np.stack([pixels.frame(photo).pixels for photo in photos]), outputs, alone=alone)
+    wanted = [name for name in outputs if name in network.runtime.outputs]
+    network.runtime(np.stack([pixels.frame(photo).pixels for photo in photos]), wanted, alone=alone)

@@ -85,8 +85,8 @@ def _compiled(model: bytes, hint: str, *, streams: int, threads: int) -> Compile
         "INFERENCE_PRECISION_HINT": hint,
         "ENABLE_CPU_PINNING": False,  # decoding needs the processors too
     }
-    core = openvino.Core()
     try:
+        core = openvino.Core()
         read = core.read_model(model)
         _check(read)
         return core.compile_model(read, "CPU", config)

@@ -101,7 +101,7 @@ def reliability(found: Calibration) -> str:
 
 def selective(rows: Sequence[Selective]) -> str:
     """Accuracy against the share of photos that are answered, the surest first."""
-    ticks = _ticks(min(row.accuracy.low for row in rows))
+    ticks = share_ticks(min(row.accuracy.low for row in rows))
     axes = Axes((0, 1), (ticks[0], 1))
     lows, highs = ([(row.share, end) for row, end in zip(rows, ends, strict=True)] for ends in _ends(rows))
     frame = axes.frame("share of photos that get an answer", "accuracy of those", [0, 0.25, 0.5, 0.75, 1], ticks, lambda t: percent(t, 0))
@@ -111,7 +111,7 @@ def selective(rows: Sequence[Selective]) -> str:
 
 def learning(curve: LearningCurve) -> str:
     """Accuracy against the number of photos, with the fitted law and what it foretells."""
-    ticks, forecast = _ticks(min(point.accuracy for point in curve.points)), curve.forecast
+    ticks, forecast = share_ticks(min(point.accuracy for point in curve.points)), curve.forecast
     floor, axes = ticks[0], Axes((0, 1.05 * curve.twice), (ticks[0], 1))
     first, last = curve.points[0].examples, curve.points[-1].examples
     end = curve.twice if forecast else last
@@ -143,7 +143,7 @@ def accuracies(epochs: Sequence[Epoch]) -> str:
     points = [(epoch.number, epoch.held_out_accuracy) for epoch in epochs if epoch.held_out_accuracy is not None]
     if not points:
         return ""
-    ticks = _ticks(min(accuracy for _, accuracy in points))
+    ticks = share_ticks(min(accuracy for _, accuracy in points))
     axes = Axes((0, len(epochs)), (ticks[0], 1))
     body = axes.frame("epochs", "right of photos held out", _whole_ticks(len(epochs)), ticks, lambda n: f"{n:.0f}")
     body += axes.line(points, "curve")
@@ -211,7 +211,7 @@ def _ends(rows: Sequence[Selective]) -> tuple[list[float], list[float]]:
     return [row.accuracy.low for row in rows], [row.accuracy.high for row in rows]
 
 
-def _ticks(lowest: float) -> list[float]:
+def share_ticks(lowest: float) -> list[float]:
     """Round shares from below the lowest up to 1, at most 6 steps."""
     step = next(percents for percents in (1, 2, 5, 10, 20) if percents * 6 >= 100 * (1 - lowest))
     count = max(1, math.ceil((100 - 100 * lowest) / step))

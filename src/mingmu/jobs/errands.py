@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from mingmu.data.dataset import Example
     from mingmu.data.finding import Finding
     from mingmu.registry.store import Store
-    from mingmu.verbs import Teaching
+    from mingmu.verbs import Teaching, Trained
 
 ERRANDS: Mapping[str, str] = {
     "read": "mingmu.jobs.errands:read",
     "teach": "mingmu.jobs.errands:teach",
+    "train": "mingmu.jobs.errands:train",
     "add": "mingmu.jobs.errands:add",
     "batch": "mingmu.jobs.errands:batch",
     "audit": "mingmu.jobs.errands:audit",
     "evaluate": "mingmu.jobs.errands:evaluate",
 }
+PAUSE = 0.5  # seconds between looks whether another process has let go
 MOST_FINDINGS = 1000  # in a result; all are counted
 
 Arguments = Mapping[str, Any]
@@ -38,20 +40,17 @@ Result = dict[str, Any]
 
 
 def read(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
-    """Read an uploaded archive, `upload`, as the newest version of the dataset `name`; the archive is then removed."""
+    """Read an uploaded archive, `upload`, as the newest version of the dataset `name`."""
     from mingmu import verbs
     from mingmu.registry.store import Store
 
     store, name, upload = Store.of(settings), arguments["name"], Path(arguments["upload"])
-    try:
-        if not upload.exists():
-            raise NotFound("the archive is no longer here; send it again")
-        reading = verbs.read_dataset(store, upload, name=name, progress=progress)
-        findings = _findings(reading.findings)
-        version = next(each for each in reversed(store.datasets.versions(name)) if each.digest == reading.dataset.digest)
-        store.records.add_report(version.digest, version.digest, json.dumps(findings).encode())
-    finally:
-        shutil.rmtree(upload.parent, ignore_errors=True)
+    if not upload.exists():
+        raise NotFound("the archive is no longer here; send it again")
+    reading = verbs.read_dataset(store, upload, name=name, progress=progress)
+    findings = _findings(reading.findings)
+    version = next(each for each in reversed(store.datasets.versions(name)) if each.digest == reading.dataset.digest)
+    store.records.add_report(version.digest, version.digest, json.dumps(findings).encode())
     about = {"dataset": name, "version": version.version, "digest": version.digest, "summary": reading.summary}
     return about | {"images": reading.images, "kept": len(reading.dataset), "labels": dict(reading.dataset.counts()), "findings": findings}
 
@@ -108,7 +107,22 @@ def teach(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
     return _taught(taught)
 
 
-def _taught(taught: Teaching) -> Result:
+def train(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
+    """Train the recognizer `name` on the dataset `dataset`, as TrainOptions say; of one name, one training after the other."""
+    from mingmu import verbs
+    from mingmu.core.training import AskedOfTraining, TrainOptions
+    from mingmu.registry.store import Store
+    from mingmu.train import recipe
+
+    store, name = Store.of(settings), arguments["name"]
+    asked = TrainOptions(**{option: arguments[option] for option in AskedOfTraining.__annotations__ if option in arguments})
+    chosen = recipe.sent(asked.recipe).changed(net=asked.net, epochs=asked.epochs, size=asked.size)
+    with store.lock(f"train-{name}"):
+        trained = verbs.train_dataset(store, arguments["dataset"], name=name, recipe=chosen, seconds=asked.seconds, progress=progress)
+    return _taught(trained)
+
+
+def _taught(taught: Teaching | Trained) -> Result:
     measures = taught.report.measures
     return {
         "recognizer": taught.version.name,
@@ -138,9 +152,10 @@ def add(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
 
 
 def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Result:
-    """Look at all images of an upload, a dataset or a URL, working in `folder`, which is removed; the rows become a blob.
+    """Look at all images of an upload, a dataset or a URL, working in `folder`; the rows become a blob.
 
-    A process that dies leaves the folder, and the next attempt goes on from there.
+    A process that dies or fails leaves what it did, and the next one that is given the folder goes on from there: unless another
+    network runs by then, whose rows would be others.
     """
     from mingmu import verbs
     from mingmu.core.batching import BatchOptions
@@ -149,6 +164,10 @@ def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
     store, folder, format = Store.of(settings), Path(arguments["folder"]), arguments["format"]
     options = BatchOptions(**{each.name: arguments.get(each.name) for each in fields(BatchOptions)})
     kept: dict[str, Any] = {"format": format}
+
+    def wait() -> None:
+        progress("waiting for the process that is still at it", 0.0)
+        time.sleep(PAUSE)
 
     def watch(done: int, images: int) -> None:
         os.utime(folder)  # or it would be swept up after a day
@@ -159,14 +178,11 @@ def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
             kept["sha256"] = store.blobs.put_stream(rows)
         kept["bytes"] = result.stat().st_size
 
-    try:
-        folder.mkdir(exist_ok=True)
-        opened = verbs.open_recognizer(settings, arguments["recognizer"], progress)
-        with _images(store, arguments) as source:
-            done = verbs.run_batch(settings, opened, source, folder / "work", options, format, deliver, watch=watch)
-        progress("done", 1.0)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    opened = verbs.open_recognizer(settings, arguments["recognizer"], progress)
+    work = folder / f"work-{opened.recognizer.network.artifact.digest[:16]}"
+    with _images(store, arguments) as source:
+        done = verbs.run_batch(settings, opened, source, work, options, format, deliver, wait=wait, watch=watch)
+    progress("done", 1.0)
     about = {"recognizer": opened.version.name, "version": opened.version.version, "digest": opened.version.digest}
     return about | {"images": done.images, "abstained": done.abstained, "errors": done.errors, "labels": done.labels, "file": kept}
 

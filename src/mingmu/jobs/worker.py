@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from mingmu.core.errors import MingmuError
 from mingmu.jobs.child import Child, Died, Done, Failed, Obeyed, Outcome, Progressed
 from mingmu.jobs.errands import ERRANDS
+from mingmu.jobs.leftovers import clear
 from mingmu.registry.jobs import DEAD_AFTER, Job
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
@@ -57,7 +58,10 @@ class Worker:
             self._attend(job)
         else:
             self._jobs.fail(job, "bad-request", f"no verb {job.verb!r}; this worker knows {', '.join(self._verbs)}")
-        log.info("job ends", extra={"job": job.id, "verb": job.verb, "subject": job.subject, "state": self._jobs.get(job.id).state})
+        ended = self._jobs.get(job.id)
+        log.info("job ends", extra={"job": job.id, "verb": job.verb, "subject": job.subject, "state": ended.state})
+        if ended.over:
+            clear(ended)
         return True
 
     def _attend(self, job: Job) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,6 +205,13 @@ def newest_of_each(table: sa.Table, after: str, most: int) -> sa.Select[Any]:
     newest = select(table.c.name, sa.func.max(table.c.version).label("version")).where(table.c.name > after)
     page = newest.group_by(table.c.name).order_by(table.c.name).limit(most).subquery()
     return select(table).join(page, sa.and_(table.c.name == page.c.name, table.c.version == page.c.version)).order_by(table.c.name)
+
+
+def newest_named(table: sa.Table, names: Collection[str]) -> sa.Select[Any]:
+    """The newest version of each of these names."""
+    newest = select(table.c.name, sa.func.max(table.c.version).label("version")).where(table.c.name.in_(names)).group_by(table.c.name)
+    found = newest.subquery()
+    return select(table).join(found, sa.and_(table.c.name == found.c.name, table.c.version == found.c.version))
 
 
 def now() -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from mingmu.core.errors import NotFound, QueueFull
 from mingmu.registry.index import MOST_LISTED, Index, job_events, now
@@ -22,6 +23,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 DEAD_AFTER = 10.0  # seconds without a heartbeat
 MOST_ATTEMPTS = 2
 KEPT = 1000  # the newest jobs; what came of older ones stays, but how it came about is forgotten
+ROWS_KEPT = timedelta(days=1)  # batches, however many jobs come after: their rows are found by them alone
 RETRY_AFTER = 10.0  # seconds
 
 
@@ -77,7 +79,9 @@ class Jobs:
             row |= {"cancelling": False, "attempts": 0, "step": "", "share": 0.0}
             (number,) = connection.execute(insert(table).values(row)).inserted_primary_key or (0,)
             _tell(connection, number, "queued")
-            connection.execute(delete(table).where(table.c.id <= number - KEPT, table.c.finished.is_not(None)))
+            long_ago = (datetime.now(UTC) - ROWS_KEPT).isoformat(timespec="seconds")
+            over = or_(table.c.finished < long_ago, and_(table.c.finished.is_not(None), table.c.verb != "batch"))
+            connection.execute(delete(table).where(table.c.id <= number - KEPT, over))
             return _get(connection, number)
 
     def get(self, number: int) -> Job:

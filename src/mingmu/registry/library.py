@@ -7,7 +7,7 @@ import threading
 import weakref
 
 from mingmu.core.artifact import Artifact
-from mingmu.core.errors import BadArtifact, MissingExtra, NotFound
+from mingmu.core.errors import BadArtifact, NotFound
 from mingmu.core.head import Head
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
@@ -26,6 +26,7 @@ class Library:
         self.store = store
         self.limits = limits
         self.tunings = Tunings(store.data_dir)
+        self.refused: dict[str, str] = {}  # by digest of the recognizer or network that was asked for: why what was chosen does not run
         self._threads = threads
         self._networks: weakref.WeakValueDictionary[tuple[str, str], Network] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -40,14 +41,20 @@ class Library:
         if manifest.head is None:
             return Recognizer(artifact, self.network(artifact), task_named(manifest.task), limits=self.limits)
         backbone = self._artifact(manifest.head.backbone)
-        network = self.network(backbone)
+        network = self.network(backbone, digest)
         try:
             return self._with_head(artifact, network)
         except BadArtifact as error:
             if network.artifact.digest == backbone.digest:
                 raise
+            self.refused[digest] = str(error)
             log.warning("%s runs on the sealed network: on its variant (%s) it fails: %s", manifest.name, network.runtime.name, error)
             return self._with_head(artifact, self.sealed(backbone))
+
+    def chosen(self, digest: str) -> str:
+        """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
+        head = self._artifact(digest).manifest.head
+        return self.tunings.chosen(head.backbone if head else digest, digest)
 
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""
@@ -59,14 +66,15 @@ class Library:
         except NotFound as error:  # it was published, or a head names it: not the caller's mistake
             raise BadArtifact(f"the data folder has lost an artifact: {error}") from error
 
-    def network(self, artifact: Artifact) -> Network:
-        """The proven network of a backbone or whole model, shared by all who ask for it, as it runs best on this machine."""
-        try:
-            tuning = self.tunings.get(artifact.digest)
-            if tuning is not None and tuning.chosen != artifact.digest:
-                return self._proven(self._variant(tuning.chosen, artifact), artifact)
-        except (BadArtifact, MissingExtra) as error:  # nothing is down: what was sealed is still there
-            log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
+    def network(self, artifact: Artifact, head: str = "") -> Network:
+        """The proven network of a backbone or whole model, shared by all who ask for it, as it runs best under a head on this machine."""
+        chosen = self.tunings.chosen(artifact.digest, head)
+        if chosen != artifact.digest:
+            try:
+                return self._proven(self._variant(chosen, artifact), artifact)
+            except Exception as error:  # noqa: BLE001 - whatever a variant meets, nothing is down: what was sealed is still there
+                self.refused[artifact.digest] = str(error)
+                log.warning("%s runs as it was sealed: the variant that was chosen fails: %s", artifact.manifest.name, error)
         return self.sealed(artifact)
 
     def _variant(self, digest: str, of: Artifact) -> Artifact:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from mingmu.registry.index import (
     MOST_LISTED,
     Index,
     aliases,
+    newest_named,
     newest_of_each,
     next_number,
     now,
@@ -49,6 +50,7 @@ from mingmu.settings import Settings
 ABANDONED_AFTER = 24 * 3600.0  # seconds; work aside that is older belongs to a process that died
 DIGEST = "sha256:"
 SHORTEST_PREFIX = 8
+NAMES_AT_ONCE = 1000  # in one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,19 @@ class Store:
         if row is None:
             raise self._unknown(name, wanted)
         return _version(row)
+
+    def resolve_all(self, references: Collection[str]) -> dict[str, Version]:
+        """The versions that references mean; those that mean nothing are left out. Names without more are asked for together."""
+        found: dict[str, Version] = {}
+        names = [reference for reference in references if "@" not in reference and not reference.startswith(DIGEST)]
+        with self.index.reading() as connection:
+            for start in range(0, len(names), NAMES_AT_ONCE):
+                rows = connection.execute(newest_named(versions, names[start : start + NAMES_AT_ONCE]))
+                found |= {row.name: _version(row) for row in rows}
+        for reference in {*references} - {*names}:
+            with suppress(NotFound, BadRequest):
+                found[reference] = self.resolve(reference)
+        return found
 
     def aliases(self, name: str) -> dict[str, Version]:
         """Where each alias of a name points; raises NotFound."""

@@ -2,11 +2,12 @@
 
     tuning/<machine>/<digest of the network>.json
 
-A file is written aside and renamed; without one, a network runs as it was sealed.
+A file is written aside and renamed; without one, or with one that cannot be read, a network runs as it was sealed.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,13 +15,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mingmu.core.errors import BadArtifact
 from mingmu.core.machine import Machine, this_machine
 from mingmu.core.manifest import Digest, Strict, first_complaint
 
+log = logging.getLogger("mingmu.registry")
+
 
 class Share(Strict):
-    """A share, and its 95 % interval."""
+    """A share, and its interval, which holds to 95 % at each end."""
 
     value: float
     low: float
@@ -59,6 +61,11 @@ class Tuning(Strict):
     data: str  # the photos, in words
     method: str  # how it was measured, in words
     created: str  # ISO 8601, UTC
+    apart: tuple[Digest, ...] = ()  # heads that stay on the network as it was sealed: on what was chosen, they answer otherwise
+
+    def runs(self, digest: str) -> str:
+        """The digest of what is to run under a head on the network, or in the place of the network itself."""
+        return self.network if digest in self.apart else self.chosen
 
     @property
     def trial(self) -> Trial:
@@ -74,9 +81,13 @@ class Tunings:
         self.machine = machine or this_machine()
 
     def get(self, network: str) -> Tuning | None:
-        """What was chosen for a network; raises BadArtifact where the file is damaged."""
-        file = self._file(network)
-        return _read(file) if file.is_file() else None
+        """What was chosen for a network. Where that cannot be read, nothing was, and a warning says so."""
+        return _read(self._file(network))
+
+    def chosen(self, network: str, head: str = "") -> str:
+        """The digest of what is to run in a network's place, under a head: a variant, or the network itself."""
+        tuning = self.get(network)
+        return tuning.runs(head) if tuning else network
 
     def put(self, tuning: Tuning) -> None:
         """Remember a choice; it counts from the next time that the network is loaded."""
@@ -87,6 +98,7 @@ class Tunings:
             out.write(tuning.model_dump_json(indent=1) + "\n")
             out.flush()
             os.fsync(out.fileno())
+        Path(aside).chmod(0o644)  # the service may run as somebody else
         Path(aside).replace(file)
 
     def forget(self, network: str) -> bool:
@@ -100,19 +112,25 @@ class Tunings:
         """A number that changes when a choice for this machine does."""
         try:
             return (self._folder / self.machine.key).stat().st_mtime_ns
-        except FileNotFoundError:
+        except OSError:  # there is none, or none that may be read
             return 0
 
     def all(self) -> Iterator[Tuning]:
-        """Those of every machine that uses the data folder; raises BadArtifact where one is damaged."""
-        return map(_read, sorted(self._folder.glob("*/*.json")))
+        """Those of every machine that uses the data folder; a warning names each that cannot be read."""
+        return filter(None, map(_read, sorted(self._folder.glob("*/*.json"))))
 
     def _file(self, network: str) -> Path:
         return self._folder / self.machine.key / f"{network}.json"
 
 
-def _read(file: Path) -> Tuning:
+def _read(file: Path) -> Tuning | None:
     try:
         return Tuning.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
     except ValidationError as error:
-        raise BadArtifact(f"{file}: {first_complaint(error)}; run `mingmu tune` again, or remove the file") from error
+        problem = first_complaint(error)
+    except OSError as error:
+        problem = str(error.strerror or error)
+    log.warning("%s counts as not there: %s; run `mingmu tune` again, or remove the file", file, problem)
+    return None

@@ -6,8 +6,9 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -18,7 +19,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 IsAlone = Callable[[], bool]
-"""Whether nothing else waits or runs at this moment, so that one batch may have the whole machine."""
+"""Whether nothing else waits or runs at this moment, for any network, so that one batch may have the whole machine."""
 
 RATE_MEMORY = 0.9  # share of the old estimate kept at each batch
 
@@ -39,8 +40,28 @@ class _Waiting(Generic[In, Out]):
     since: float
 
 
+class Crew:
+    """Threads that several batchers share, and how many of them have something to do."""
+
+    def __init__(self, pool: Executor) -> None:
+        self.pool = pool
+        self.lock = threading.Lock()  # of the counts of workers, and of the batchers' queues
+        self.awake = 0  # workers of all batchers, and who else keeps a processor busy
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Keep a processor busy beside the batchers: meanwhile nobody is alone."""
+        with self.lock:
+            self.awake += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.awake -= 1
+
+
 class Batcher(Generic[In, Out]):
-    """Runs `call` on up to `max_batch` items at a time, on up to `workers` threads of `pool`.
+    """Runs `call` on up to `max_batch` items at a time, on up to `workers` threads of a crew.
 
     Nothing waits while a worker is idle: items gather only while all are busy. A worker that is done takes the next batch
     itself, without waiting for the event loop: its share of what has gathered, so that those who are done a moment later
@@ -52,20 +73,19 @@ class Batcher(Generic[In, Out]):
     def __init__(
         self,
         call: Callable[[Sequence[In], IsAlone], Sequence[Out | Exception]],
-        pool: Executor,
+        crew: Crew,
         *,
         workers: int = 1,
         max_batch: int = 16,
         max_queue: int = 256,
     ) -> None:
         self._call = call
-        self._pool = pool
+        self._crew = crew
         self._workers = workers
         self._idle = workers
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._queue: dict[asyncio.Future[Outcome[Out]], _Waiting[In, Out]] = {}  # in order of arrival
-        self._lock = threading.Lock()  # of the queue and the count of idle workers
         self._rate = math.inf  # items per second and worker, as lately seen
 
     def __len__(self) -> int:
@@ -74,7 +94,7 @@ class Batcher(Generic[In, Out]):
 
     def waiting(self) -> list[In]:
         """The items that wait, in order of arrival; safe to ask from other threads."""
-        with self._lock:
+        with self._crew.lock:
             return [waiting.item for waiting in self._queue.values()]
 
     async def submit(self, item: In, *, deadline: float = math.inf) -> Outcome[Out]:
@@ -93,18 +113,19 @@ class Batcher(Generic[In, Out]):
         finally:
             if alarm:
                 alarm.cancel()
-            with self._lock:
+            with self._crew.lock:
                 self._queue.pop(future, None)
 
     def _enqueue(self, waiting: _Waiting[In, Out], loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
+        with self._crew.lock:
             if len(self._queue) >= self._max_queue:
                 raise QueueFull(f"{len(self._queue)} images are already waiting; that is the limit", retry_after=self._backlog())
             self._queue[waiting.future] = waiting
             wakes = self._idle > 0
             self._idle -= wakes
+            self._crew.awake += wakes
         if wakes:
-            self._pool.submit(self._work, loop)
+            self._crew.pool.submit(self._work, loop)
 
     def _backlog(self) -> float:
         """Seconds until the queue as it is will have been worked off."""
@@ -112,14 +133,15 @@ class Batcher(Generic[In, Out]):
 
     def _take(self) -> list[_Waiting[In, Out]]:
         """This worker's share of what waits; none sends it to rest."""
-        with self._lock:
+        with self._crew.lock:
             size = min(self._max_batch, math.ceil(len(self._queue) / self._workers))
             batch = [self._queue.pop(future) for future in list(islice(self._queue, size))]
             self._idle += not batch
+            self._crew.awake -= not batch
             return batch
 
     def _is_alone(self) -> bool:
-        return not self._queue and self._idle == self._workers - 1
+        return not self._queue and self._crew.awake == 1  # whatever waits elsewhere keeps a worker awake
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """One batch, on a thread of the pool; then to the end of the pool's line, where other networks wait for their turn."""
@@ -135,7 +157,7 @@ class Batcher(Generic[In, Out]):
             values = [error] * len(batch)
         try:
             loop.call_soon_threadsafe(self._deliver, batch, values, started, time.monotonic() - started)
-            self._pool.submit(self._work, loop)
+            self._crew.pool.submit(self._work, loop)
         except RuntimeError:  # the loop or the pool has been closed: nobody waits any more
             return
 

@@ -107,7 +107,10 @@ class Fleet:
     async def _hire(self) -> Worker:
         """A new worker that has proven what it serves; raises MingmuError."""
         taken = {worker.number for worker in self._alive}
-        worker = Worker(next(number for number in count(1) if number not in taken), self._settings, self._folder)
+        try:
+            worker = Worker(next(number for number in count(1) if number not in taken), self._settings, self._folder)
+        except OSError as error:
+            raise MingmuError(f"no process can be started for a worker: {error}") from error
         self._alive[worker] = asyncio.create_task(self._attend(worker))
         await worker.ready
         return worker
@@ -185,7 +188,7 @@ class Fleet:
 
 
 class Worker:
-    """One process that serves, as the supervisor sees it."""
+    """One process that serves, as the supervisor sees it; raises OSError if it cannot be started."""
 
     def __init__(self, number: int, settings: Settings, folder: Path) -> None:
         self.number = number  # no other one that lives has it
@@ -197,15 +200,13 @@ class Worker:
         self._failure = ""
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self.process = subprocess.Popen(
-                # -P: what lies in the current folder must not stand in for our modules
-                [sys.executable, "-P", "-m", "mingmu.serve", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the supervisor alone
-            )
+            try:
+                self.process = _start(theirs)
+            except OSError:
+                self._channel.close()
+                raise
         said = {"number": number, "folder": str(folder), "settings": share(settings).model_dump(mode="json")}
-        with suppress(BrokenPipeError):  # it died already; `follow` sees to it
+        with suppress(ConnectionError):  # it died already; `follow` sees to it
             self._channel.sendall(json.dumps(said).encode() + b"\n")
         self._channel.setblocking(False)
 
@@ -253,6 +254,16 @@ class Worker:
             self._leaving = True
         elif word == "failed":
             self._failure = json.loads(more)
+
+
+def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -P: what lies in the current folder must not stand in for our modules
+        [sys.executable, "-P", "-m", "mingmu.serve", str(channel.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[channel.fileno()],
+        process_group=0,  # Ctrl-C is for the supervisor alone
+    )
 
 
 def share(settings: Settings) -> Settings:

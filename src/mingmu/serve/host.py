@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,33 +22,24 @@ from mingmu.core.answers import Answer
 from mingmu.core.artifact import Artifact
 from mingmu.core.cpus import cpu_count
 from mingmu.core.drawing import draw
-from mingmu.core.errors import BadArtifact, BadRequest, DeadlineExceeded, MingmuError, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.errors import BadRequest, DeadlineExceeded, NotExplainable, Overloaded, QueueFull
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, Limits, encode_png, is_light
 from mingmu.core.recognizer import Reading, Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
-from mingmu.registry.store import Store, Version
-from mingmu.serve.batcher import Batcher, IsAlone
+from mingmu.registry.store import Store
+from mingmu.serve.batcher import Batcher, Crew, IsAlone
 from mingmu.serve.cache import Cache, key_of
-from mingmu.serve.problems import KINDS
+from mingmu.serve.repertoire import Repertoire
+from mingmu.serve.repertoire import Served as Served
 from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
-
-log = logging.getLogger("mingmu.serve")
 
 MOST_DRAWN = 2048  # pixels a side of a picture that is drawn on
 MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A proven recognizer under the name and version it is served as."""
-
-    version: Version
-    recognizer: Recognizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +82,16 @@ class _Row(NamedTuple):
     ran: float
 
 
+_Batchers = dict[tuple[int, int], Batcher[_Work, _Row]]
+"""Those of one network, by the size of the pixels. A batcher does not know its network, so it goes when nothing uses that any more."""
+
+
 class Host:
-    """The recognizers of one data folder: loaded at first use, proven, and swapped when a newer version has proven itself."""
+    """The recognizers of one data folder, the threads that they run on, and who is let in."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store.of(settings)
-        self.problems: dict[str, str] = {}  # reference -> why its newest version is not served
         self.ready = False
         threads = settings.threads or cpu_count()
         self._limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
@@ -105,11 +99,11 @@ class Host:
         self._parallel = threads
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        self._crew = Crew(self._workers)
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
-        self._served: dict[str, asyncio.Future[Served]] = {}  # by reference, as requests write it
-        self._batchers: dict[tuple[str, tuple[int, int]], Batcher[_Work, _Row]] = {}
+        self._repertoire = Repertoire(self._library, self._loaders, most=settings.max_loaded)
+        self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
         self._cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
-        self._changes = (-1, -1)
         self._watcher: asyncio.Task[None] | None = None
         self._admitted = 0  # requests that were let in
         self._working = 0  # those of them whose body is in
@@ -118,10 +112,9 @@ class Host:
 
     async def start(self, *references: str) -> None:
         """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
-        self._changes = self._library.changes()
         for reference in references:
             await self.served(reference)
-        self._watcher = asyncio.create_task(self._watch())
+        self._watcher = asyncio.create_task(self._repertoire.watch(self.settings.reload_interval))
         self.ready = True
 
     def close(self) -> None:
@@ -176,24 +169,16 @@ class Host:
 
     def waiting(self) -> Counter[str]:
         """How many images wait for a network, by the name of their recognizer."""
-        return Counter(work.name for batcher in [*self._batchers.values()] for work in batcher.waiting())
+        with self._crew.lock:  # this is asked on other threads
+            batchers = [batcher for of_network in self._batchers.values() for batcher in of_network.values()]
+        return Counter(work.name for batcher in batchers for work in batcher.waiting())
 
     async def served(self, reference: str) -> Served:
         """The recognizer that `name` or `name@version` means, loaded if need be; raises NotFound, BadArtifact or Unproven."""
-        loading = self._served.pop(reference, None)
-        if loading is None:
-            loading = asyncio.ensure_future(self._in(self._loaders, self._open, reference))
-            loading.add_done_callback(lambda done: self._forget_failed(reference, done))
-        self._served[reference] = loading  # at the end: the first is the one unused longest
-        if len(self._served) > self.settings.max_loaded:
-            del self._served[next(iter(self._served))]
-        return await asyncio.shield(loading)
+        return await self._repertoire.served(reference)
 
     def running(self, reference: str, artifact: Artifact) -> dict[str, JsonValue]:
-        """How a recognizer's network runs here (None: it is not loaded), and what was measured before that was chosen.
-
-        Raises BadArtifact where that cannot be read.
-        """
+        """How a recognizer's network runs here (None: it is not loaded), and what was measured before that was chosen."""
         known, head = self.known(reference), artifact.manifest.head
         tuning = self._library.tunings.get(head.backbone if head else artifact.digest)
         return {
@@ -203,14 +188,16 @@ class Host:
 
     def known(self, reference: str) -> Served | None:
         """The recognizer that a reference means, if it is loaded."""
-        loading = self._served.get(reference)
-        return loading.result() if loading and _succeeded(loading) else None
+        return self._repertoire.known(reference)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Why the newest version of a reference is not served, where that is so."""
+        return self._repertoire.problems
 
     def forget(self, name: str) -> None:
         """Drop a recognizer from memory, in all its versions; whoever asks for it again loads it again."""
-        for reference in [each for each, loading in self._served.items() if _succeeded(loading) and loading.result().version.name == name]:
-            del self._served[reference]
-        self._drop_idle_batchers()
+        self._repertoire.forget(name)
 
     def turns(self) -> asyncio.Semaphore:
         """What the images of one request share, so that they never keep the machine from others for long."""
@@ -237,7 +224,7 @@ class Host:
     async def _look(self, served: Served, image: bytes, deadline: float, explain: bool) -> Seen:
         if is_light(image):
             return await self._see(served, image, deadline, explain)
-        decoded = await self._in(self._decoders, _decode, served.recognizer, image, deadline)
+        decoded = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
         return await self._see(served, decoded, deadline, explain)
 
     async def see_pixels(self, served: Served, pixels: NDArray[np.uint8], *, deadline: float = math.inf) -> Seen:
@@ -256,6 +243,10 @@ class Host:
         """A JPEG of an image with its answer drawn on it."""
         return await self._in(self._decoders, partial(draw, limits=self._limits, most=MOST_DRAWN), image, answer)
 
+    def _decode(self, recognizer: Recognizer, image: bytes, deadline: float) -> Decoded:
+        with self._crew.busy():
+            return _decode(recognizer, image, deadline)
+
     async def _see(self, served: Served, image: bytes | Decoded, deadline: float, explain: bool) -> Seen:
         if explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
@@ -265,76 +256,17 @@ class Host:
         return Seen(row.decoded.frame, row.reading, row.feature_map, row.decoded.seconds, outcome.waited, row.ran, outcome.batch)
 
     def _batcher(self, recognizer: Recognizer) -> Batcher[_Work, _Row]:
-        key = (recognizer.network.artifact.digest, recognizer.manifest.pixels.size)
-        if key not in self._batchers:
-            self._batchers[key] = Batcher(
-                partial(_run, recognizer.network),
-                self._workers,
-                workers=self._parallel,
-                max_batch=self.settings.max_batch,
-                max_queue=self.settings.max_queue,
-            )
-        return self._batchers[key]
-
-    def _open(self, reference: str) -> Served:
-        version = self.store.resolve(reference)
-        return Served(version, self._library.open(version.digest))
-
-    def _forget_failed(self, reference: str, done: asyncio.Future[Served]) -> None:
-        if not _succeeded(done):
-            self._served.pop(reference, None)
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.reload_interval)
-            try:
-                changes = await self._in(self._loaders, self._library.changes)
-                if changes != self._changes and await self._refresh(changes[1] != self._changes[1]):
-                    self._changes = changes
-            except Exception as error:
-                log.error("the data folder cannot be watched", exc_info=error, extra={"problem": str(error)})
-
-    async def _refresh(self, tuned: bool) -> bool:
-        """Bring every loaded reference to its newest version, and, once `tuned`, to the way its network is to run; one that
-        does not prove itself leaves the old in place.
-
-        False if one could not be judged for now: it is worth another try.
-        """
-        judged = True
-        for reference, loaded in list(self._served.items()):
-            if not _succeeded(loaded):
-                continue
-            try:
-                version = await self._in(self._loaders, self.store.resolve, reference)
-                if tuned or version != loaded.result().version:
-                    fresh = await self._in(self._loaders, self._open, reference)
-                    swapped: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
-                    swapped.set_result(fresh)
-                    if self._served.get(reference) is loaded:  # it may have made room meanwhile
-                        self._served[reference] = swapped
-                    log.info("swapped", extra={"recognizer": reference, "version": version.version, "digest": version.digest})
-                self.problems.pop(reference, None)
-            except NotFound:
-                self._served.pop(reference, None)
-                self.problems.pop(reference, None)
-            except Exception as error:
-                judged = judged and isinstance(error, BadArtifact)
-                self.problems[reference] = str(error) if isinstance(error, MingmuError) else KINDS["internal"].meaning
-                log.error("not swapped", exc_info=error, extra={"recognizer": reference, "problem": str(error)})
-        self._drop_idle_batchers()
-        return judged
-
-    def _drop_idle_batchers(self) -> None:
-        used = {future.result().recognizer.network.artifact.digest for future in self._served.values() if _succeeded(future)}
-        for key in [key for key in self._batchers if key[0] not in used and not len(self._batchers[key])]:
-            del self._batchers[key]
+        network, size = recognizer.network, recognizer.manifest.pixels.size
+        try:
+            return self._batchers[network][size]
+        except KeyError:
+            limits = self.settings
+            new = Batcher(_run, self._crew, workers=self._parallel, max_batch=limits.max_batch, max_queue=limits.max_queue)
+            with self._crew.lock:
+                return self._batchers.setdefault(network, {}).setdefault(size, new)
 
     async def _in(self, pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
-
-
-def _succeeded(loading: asyncio.Future[Served]) -> bool:
-    return loading.done() and not loading.cancelled() and loading.exception() is None
 
 
 def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> Decoded:
@@ -344,11 +276,11 @@ def _decode(recognizer: Recognizer, image: bytes, deadline: float) -> Decoded:
     return Decoded(recognizer.frame(image), time.monotonic() - started)
 
 
-def _run(network: Network, works: Sequence[_Work], is_alone: IsAlone) -> list[_Row | Exception]:
-    """Decode what is not yet, run it through the network once, and each row through its own recognizer's head."""
+def _run(works: Sequence[_Work], is_alone: IsAlone) -> list[_Row | Exception]:
+    """Decode what is not yet, run it through the network that all share, and each row through its own recognizer's head."""
     found = [_decoded(work) for work in works]
     good = [(work, each) for work, each in zip(works, found, strict=True) if isinstance(each, Decoded)]
-    rows = iter(_run_decoded(network, good, is_alone) if good else ())
+    rows = iter(_run_decoded(works[0].recognizer.network, good, is_alone) if good else ())
     return [next(rows) if isinstance(each, Decoded) else each for each in found]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from starlette.requests import Request
@@ -61,7 +62,8 @@ async def create_job(request: Request) -> Response:
         take(2 * uploads.PIECE)
         upload = await uploads.save(request, store_of(request).data_dir / "aside", service.settings)
         try:
-            return await _queue(service, form, recognizer, upload.parent, source=str(upload))
+            there = {"folder": str(upload.parent), "upload": str(upload), "source": str(upload), "dataset": ""}
+            return await _queue(service, _question(form, recognizer) | there)
         except BaseException:
             uploads.discard(upload)
             raise
@@ -75,12 +77,14 @@ async def _look_at_what_is_named(request: Request) -> Response:
         if (form.dataset is None) == (form.url is None):
             raise BadRequest("JSON: give either a dataset or a url; an archive is sent as the body itself")
         recognizer = await _checked(service, form)
-        folder = store.data_dir / "aside" / f"batch-{secrets.token_hex(8)}"
+        question = _question(form, recognizer) | {"source": form.url or "", "dataset": ""}
         if form.url is not None:
             check_url(form.url, service.settings.batch_urls)
-            return await _queue(service, form, recognizer, folder, source=form.url)
-        version = await asyncio.to_thread(store.datasets.resolve, form.dataset or "")
-        return await _queue(service, form, recognizer, folder, dataset=f"{version.name}@{version.version}")
+        else:
+            version = await asyncio.to_thread(store.datasets.resolve, form.dataset or "")
+            question["dataset"] = f"{version.name}@{version.version}"
+        name = hashlib.sha256(orjson.dumps(question, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        return await _queue(service, question | {"folder": str(store.data_dir / "aside" / f"batch-{name}")})  # the same question goes on
 
 
 def _form_in_query(request: Request) -> BatchForm:
@@ -111,10 +115,13 @@ def check_url(url: str, allowed: str | None) -> None:
         raise ForbiddenUrl(f"jobs may not read there; {there} (settings: batch_urls)")
 
 
-async def _queue(service: Service, form: BatchForm, recognizer: str, folder: Path, *, source: str = "", dataset: str = "") -> Response:
-    arguments = {"recognizer": recognizer, "format": form.format} | {each.name: getattr(form, each.name) for each in fields(BatchOptions)}
-    job = await submit(service, "batch", recognizer, arguments | {"folder": str(folder), "source": source, "dataset": dataset})
-    return accepted(job, recognizer=recognizer)
+def _question(form: BatchForm, recognizer: str) -> dict[str, Any]:
+    return {"recognizer": recognizer, "format": form.format} | {each.name: getattr(form, each.name) for each in fields(BatchOptions)}
+
+
+async def _queue(service: Service, arguments: dict[str, Any]) -> Response:
+    job = await submit(service, "batch", arguments["recognizer"], arguments)
+    return accepted(job, recognizer=arguments["recognizer"])
 
 
 def job_result(request: Request) -> Response:
@@ -156,7 +163,13 @@ def jobs(request: Request) -> Response:
     """The jobs, the newest first."""
     page = Page.of(request)
     found = store_of(request).jobs.newest(page.number, page.wanted)
-    return json_answer(page.show("jobs", found, public, lambda job: job.id))
+    return json_answer(page.show("jobs", found, _in_short, lambda job: job.id))
+
+
+def _in_short(job: Job) -> dict[str, Any]:
+    """A job as a listing has it: its result without the findings, which may be a thousand."""
+    about = public(job)
+    return about | ({"result": {name: value for name, value in about["result"].items() if name != "findings"}} if about["result"] else {})
 
 
 def job(request: Request) -> Response:
@@ -175,8 +188,11 @@ async def job_events(request: Request) -> Response:
 
 
 def cancel_job(request: Request) -> Response:
-    """Ask that a job ends; one that runs takes a moment to do so."""
-    return json_answer(public(store_of(request).jobs.cancel(_number(request))))
+    """Ask that a job ends; one that runs takes a moment to do so. Of one that waited, no worker will remove the upload."""
+    job = store_of(request).jobs.cancel(_number(request))
+    if job.state == "cancelled" and (upload := job.arguments.get("upload")):
+        uploads.discard(Path(upload))
+    return json_answer(public(job))
 
 
 ROUTES: list[tuple[str, str, Any]] = [

@@ -86,8 +86,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self._stuck = None
 
     def shutdown(self) -> None:
-        """The service stops: whoever answers this connection gives the answer that is due, and closes it."""
-        if self.handshake_complete and not (self.close_sent or self.disconnected):
+        """The service stops: whoever answers this connection accepts it, gives the answer that is due, and closes it."""
+        if not (self.close_sent or self.disconnected):
             self.queue.put_nowait({"type": "websocket.disconnect", "code": RESTART})
         else:
             super().shutdown()

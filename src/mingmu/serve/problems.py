@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "internal": Kind(500, "A fault of the service. The log has the details under the request id."),
     "bad-artifact": Kind(500, "The recognizer's files are not what was sealed, so it is not served."),
     "unproven": Kind(500, "The recognizer does not give its sealed answers on this machine, so it is not served."),
+    "missing-extra": Kind(501, "The recognizer needs software that is not installed here. The detail names it."),
     "overloaded": Kind(503, "The service is shutting down or not ready. Try again after Retry-After seconds."),
     "deadline-exceeded": Kind(504, "The answer was not ready before the request's deadline."),
 }

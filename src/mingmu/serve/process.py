@@ -7,13 +7,13 @@ import json
 import logging
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -81,8 +81,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.config.ssl and sys.platform != "win32":
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew_certificate, self.config.ssl)
+        if sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew_certificate)
         self.hello(sockets or [])
 
     def hello(self, listeners: Sequence[socket.socket]) -> None:
@@ -97,9 +97,16 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.sleep(FAREWELL)
+        await self.farewell(sockets)
+
+    async def farewell(self, sockets: list[socket.socket] | None) -> None:
+        """Take no more connections, and wait for the answers that are due."""
         await super().shutdown(sockets)
 
-    def _renew_certificate(self, context: ssl.SSLContext) -> None:
+    def _renew_certificate(self) -> None:
+        context = self.config.ssl
+        if context is None:
+            return log.info("there is no certificate to read again")
         try:
             tls_context(self._settings)  # files that do not fit each other would leave the one in use broken
         except BadSettings as error:
@@ -144,9 +151,9 @@ class Worker(Server):
         over = self.leaving and (not (self._opening or self.server_state.connections) or time.monotonic() > self._until)
         return await super().on_tick(counter) or over
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def farewell(self, sockets: list[socket.socket] | None) -> None:
         self.tell("leaving")
-        await super().shutdown(sockets)
+        await super().farewell(sockets)
 
     def _take(self) -> None:
         """Open the connections that have been handed over."""
@@ -193,9 +200,15 @@ class Dealt(Protocol):
         self._worker = worker
 
     def on_headers_complete(self) -> None:
+        before = self.cycle
         super().on_headers_complete()
-        if self._worker.leaving:
+        if self._worker.leaving and self.cycle is not before:
             self.cycle.keep_alive = False
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        if self._worker.leaving:
+            cast(LiveProtocol, self.transport.get_protocol()).shutdown()
 
 
 def failed(channel: socket.socket, error: MingmuError) -> None:

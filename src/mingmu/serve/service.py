@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -47,6 +50,8 @@ class Service:
     telemetry: Telemetry
     budget: Budget
     fetch: Fetch
+    # One thread: several would hold Python's lock in turn, and the event loop would wait for all of them
+    _reader: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="read"))
 
     @property
     def max_images(self) -> int:
@@ -75,14 +80,25 @@ class Service:
                     yield Call(body, deadline, take, visit, self.host.turns())
 
     async def read(self, call: Call, parse: Callable[..., T], *args: object) -> T:
-        """What `parse` makes of a request's JSON; a large one is taken apart beside the event loop."""
-        return parse(*args) if len(call.body) <= SMALL_BODY else await asyncio.to_thread(parse, *args)
+        """What `parse` makes of a request's JSON; large ones are taken apart beside the event loop, one after the other."""
+        if len(call.body) <= SMALL_BODY:
+            return parse(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, _undisturbed, parse, args)
 
     async def served(self, reference: str, visit: Visit) -> Served:
         """The recognizer that a request asks for; noted for its log line."""
         served = await self.host.served(reference)
         visit.meets(served)
         return served
+
+
+def _undisturbed(parse: Callable[..., T], args: tuple[object, ...]) -> T:
+    """Call `parse` without garbage collections: JSON has no cycles, and to look for some takes longer than all the rest."""
+    gc.disable()
+    try:
+        return parse(*args)
+    finally:
+        gc.enable()
 
 
 def timeout_of(headers: Mapping[str, str]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,10 +13,11 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mingmu.core.errors import BadRequest, NotFound
+from mingmu.core.errors import BadRequest, MissingExtra, NotFound
 from mingmu.core.labels import clean_label
 from mingmu.core.pixels import Limits, PixelSpec
 from mingmu.core.teaching import TeachOptions
+from mingmu.core.training import TrainOptions
 from mingmu.registry.blobs import SHA256
 from mingmu.registry.lineage import Report
 from mingmu.registry.store import Store, Version
@@ -39,6 +41,13 @@ class TeachJson(TeachOptions):
 
     dataset: str = Field(description="A dataset that the service has; `name@3` is its version 3.")
     test: str | None = Field(None, description="A dataset to measure with; else a part of `dataset` is set aside.")
+
+
+@pydantic_dataclass(frozen=True, kw_only=True)
+class TrainJson(TrainOptions):
+    """What to train a recognizer on, and how."""
+
+    dataset: str = Field(description="A dataset that the service has; `name@3` is its version 3.")
 
 
 class EvaluateJson(BaseModel):
@@ -86,6 +95,25 @@ def _check_lesson(store: Store, name: str, form: TeachJson) -> None:
         taught_on(store, name)
     if not (SHIPPED.get(form.backbone) and form.backbone not in store.names()):
         check_backbone(store, form.backbone)
+
+
+async def train(request: Request) -> Response:
+    """Train a network of its own for a recognizer; a job does it, in minutes to hours. What comes out is served as a taught one is."""
+    service, name = service_of(request), request.path_params["name"]
+    query(request)
+    async with service.call(request) as call:
+        form = form_in(request, call, TrainJson)
+        await asyncio.to_thread(_check_training, store_of(request), name, form)
+        job = await submit(service, "train", name, {"name": name} | asdict(form))
+    return accepted(job, recognizer=name)
+
+
+def _check_training(store: Store, name: str, form: TrainJson) -> None:
+    """Refuse now what the job could only fail at later. Raises BadRequest, Conflict, MissingExtra, NotFound."""
+    if find_spec("torch") is None:
+        raise MissingExtra("this service cannot train; ask for teach, or the operator for torch: pip install 'mingmu[train]'")
+    check_teachable(store, name, SHIPPED)
+    store.datasets.resolve(form.dataset)
 
 
 async def evaluate(request: Request) -> Response:
@@ -179,6 +207,7 @@ def remove(request: Request) -> Response:
 
 ROUTES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/recognizers/{name}/teach", teach),
+    ("POST", "/v1/recognizers/{name}/train", train),
     ("POST", "/v1/recognizers/{name}/examples", add_examples),
     ("POST", "/v1/recognizers/{name}/evaluate", evaluate),
     ("GET", "/v1/recognizers/{name}/report", report),

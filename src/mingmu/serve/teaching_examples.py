@@ -66,6 +66,24 @@ TEACHING: Json = {
         "finished": None,
     },
 }
+TRAINING: Json = {
+    "recognizer": "digits",
+    "job": {
+        "id": 5,
+        "verb": "train",
+        "subject": "digits",
+        "state": "queued",
+        "cancelling": False,
+        "attempts": 0,
+        "step": "",
+        "share": 0.0,
+        "result": None,
+        "error": None,
+        "created": "2026-11-23T13:30:11+00:00",
+        "started": None,
+        "finished": None,
+    },
+}
 ADDING: Json = {
     "recognizer": "digits",
     "job": {

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mingmu.serve import teaching_examples as examples
 from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, Described, Listing, Strict, model
-from mingmu.serve.teaching import MAX_LABEL, AliasJson, EvaluateJson, RollbackJson, TeachJson
+from mingmu.serve.teaching import MAX_LABEL, AliasJson, EvaluateJson, RollbackJson, TeachJson, TrainJson
 from mingmu.serve.uploads import MEDIA_TYPES
 
 
@@ -103,7 +103,7 @@ class RemovedSchema(Strict):
 
 MODELS: tuple[type[Any], ...] = (
     JobSchema, JobsSchema, DatasetJobSchema, RecognizerJobSchema, DatasetsSchema, DatasetSchema, DatasetVersionsSchema,
-    VersionsSchema, ReportsSchema, RemovedSchema, TeachJson, EvaluateJson, AliasJson, RollbackJson,
+    VersionsSchema, ReportsSchema, RemovedSchema, TeachJson, TrainJson, EvaluateJson, AliasJson, RollbackJson,
 )  # fmt: skip
 JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}, "example": 1}
 LAST_EVENT = {
@@ -153,7 +153,7 @@ def _form(name: str, example: object) -> dict[str, Any]:
 
 ACCEPTED = frozenset((
     ("POST", "/v1/datasets"), ("POST", "/v1/datasets/{name}/audit"), ("POST", "/v1/recognizers/{name}/teach"),
-    ("POST", "/v1/recognizers/{name}/examples"), ("POST", "/v1/recognizers/{name}/evaluate"),
+    ("POST", "/v1/recognizers/{name}/train"), ("POST", "/v1/recognizers/{name}/examples"), ("POST", "/v1/recognizers/{name}/evaluate"),
 ))  # fmt: skip
 ROUTES: Described = {
     ("POST", "/v1/datasets"): ("datasets", [DATASET], ARCHIVE, model("DatasetJobSchema", examples.READING), IN_CALLS),
@@ -171,6 +171,10 @@ ROUTES: Described = {
     ("POST", "/v1/recognizers/{name}/teach"): (
         "recognizers", [NAME], _form("TeachJson", {"dataset": "flowers"}),
         model("RecognizerJobSchema", examples.TEACHING), (*IN_CALLS, 409),
+    ),
+    ("POST", "/v1/recognizers/{name}/train"): (
+        "recognizers", [NAME], _form("TrainJson", {"dataset": "flowers", "net": "resnet18", "epochs": 20}),
+        model("RecognizerJobSchema", examples.TRAINING), (*IN_CALLS, 409, 501),
     ),
     ("POST", "/v1/recognizers/{name}/examples"): (
         "recognizers", [NAME, LABEL, AGAIN], IMAGES, model("RecognizerJobSchema", examples.ADDING), (*IN_CALLS, 403),

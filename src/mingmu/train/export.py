@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from mingmu.core.runtime import FEATURES, INPUT, MAP, SCORES, OnnxRuntime
 from mingmu.train.calibrate import temperature
 from mingmu.train.feed import Photos
-from mingmu.train.fit import predict
 from mingmu.train.nets.classifier import Classifier
+from mingmu.train.prediction import predict
 
 OPSET = 18
 

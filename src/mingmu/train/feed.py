@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import MingmuError
@@ -40,11 +42,18 @@ class Photos:
     def __len__(self) -> int:
         return len(self.classes)
 
+    def __getitem__(self, rows: slice) -> Photos:
+        return Photos(self.pixels[rows], self.classes[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    pixels: Pixels  # [B, H, W, 3]
-    classes: Ints  # [B]
+    pixels: Tensor  # uint8 [B, H, W, 3]
+    classes: Tensor  # int64 [B]
+
+    def pinned(self) -> Batch:
+        """The same in memory that a GPU fetches from while other things go on."""
+        return Batch(self.pixels.pin_memory(), self.classes.pin_memory())
 
 
 @dataclass
@@ -70,13 +79,14 @@ class Feed:
         weights = np.bincount(self.photos.classes)[self.photos.classes] ** -self.balance
         return rng.choice(len(self.photos), len(self.photos), p=weights / weights.sum())
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from the one numbered `start`."""
+    def batches(self, epoch: int, start: int = 0, *, pinned: bool = False) -> Iterator[Batch]:
+        """The batches of an epoch from the one numbered `start`; pinned, for a GPU."""
         order = self.order(epoch)
 
         def fetch(step: int) -> Batch:
             rows = order[step * self.size : (step + 1) * self.size]
-            return Batch(self.photos.pixels[rows], self.photos.classes[rows])
+            batch = Batch(torch.from_numpy(self.photos.pixels[rows]), torch.from_numpy(self.photos.classes[rows]))
+            return batch.pinned() if pinned else batch
 
         ready = ahead(fetch, range(start, self.steps))
         while True:

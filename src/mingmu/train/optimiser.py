@@ -18,6 +18,8 @@ LEVELS = 8  # parts of a network, from the pixels up, that learn at rates of the
 def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch.optim.Optimizer:
     """The optimiser of a recipe. Each of its groups has a `level`; what is no matrix (biases, norms) does not decay.
 
+    A network that starts from nothing is all at the level of its head: there is nothing below that had better be kept.
+
     What an objective has to learn for itself learns as the head does.
     """
     table = recipe.optimiser
@@ -26,13 +28,13 @@ def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch
         for level, decays, parameters in _grouped(net, objective)
     ]
     if table.kind == "sgd":
-        return torch.optim.SGD(groups, lr=table.rate, momentum=table.momentum, nesterov=table.momentum > 0)
-    return torch.optim.AdamW(groups, lr=table.rate)
+        return torch.optim.SGD(groups, lr=table.rate, momentum=table.momentum, nesterov=table.momentum > 0, fused=True)
+    return torch.optim.AdamW(groups, lr=table.rate, fused=True)
 
 
 def _grouped(net: Classifier, objective: Objective) -> Iterator[tuple[int, bool, list[Parameter]]]:
     body = [*net.trunk.parameters(), *net.neck.parameters()]
-    leveled = [(number * LEVELS // len(body), parameter) for number, parameter in enumerate(body)]
+    leveled = [(number * LEVELS // len(body) if net.learned else LEVELS, parameter) for number, parameter in enumerate(body)]
     leveled += [(LEVELS, parameter) for parameter in (*net.head.parameters(), *objective.parameters())]
     for level in range(LEVELS + 1):
         for decays in (True, False):

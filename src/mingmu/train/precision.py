@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,21 +13,34 @@ from torch.nn import functional
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.recipe import Recipe
 
+BITS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TIMED = 2  # steps each, after one to warm up
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Within it, what loses nothing by it is computed in bf16, if that is the precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """Within it, what loses nothing by it is computed in bf16 or fp16, if that is the precision."""
+    return torch.autocast(device.type, BITS.get(precision), enabled=precision in BITS)
+
+
+def scaler_of(device: torch.device, precision: str, state: Mapping[str, Any] | None = None) -> torch.amp.GradScaler:
+    """What keeps gradients within what fp16 can hold, from where it stood; with other precisions it does nothing."""
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    if state:
+        scaler.load_state_dict(dict(state))
+    return scaler
 
 
 def chosen(recipe: Recipe, net: Classifier, pixels: Tensor, targets: Tensor) -> str:
-    """`fp32` or `bf16`, as a recipe says; `auto` is what takes this network less time here for a step forth and back."""
+    """`fp32`, `bf16` or `fp16`, as a recipe says; `auto` is what takes this network less time here for a step forth and back.
+
+    It takes fp16 only where a GPU has no bf16.
+    """
     if recipe.precision != "auto":
         return recipe.precision
     if recipe.deterministic:
         return "fp32"
-    return min(("fp32", "bf16"), key=lambda precision: _timed(net, pixels, targets, precision))
+    half = "fp16" if pixels.is_cuda and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"
+    return min(("fp32", half), key=lambda precision: _timed(net, pixels, targets, precision))
 
 
 def _timed(net: Classifier, pixels: Tensor, targets: Tensor, precision: str) -> float:

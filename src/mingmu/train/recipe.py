@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +15,11 @@ from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
 NAMES = ("fast", "accurate")
+HARMLESS = ("published", "none")  # weights
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["batch", "instance", "group", "layer"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Table(BaseModel):
@@ -30,7 +32,8 @@ class NetTable(Table):
     name: str = "efficientnet_lite0"
     """A name of `mingmu.train.nets`, or `timm:NAME`."""
     weights: str = "published"
-    """published: the catalog's, where it has some for this network, else none; none; or a file (.safetensors, .pth)."""
+    """published: the catalog's, where it has some for this network, else none; none; a file (.safetensors, .pth); or a hub's, as
+    timm:NAME or hf:OWNER/REPO."""
     norm: Norm = "batch"
     """What normalises between layers, where the network has batch normalisation: another one starts without learned statistics."""
     size: Annotated[int, Field(ge=16, le=1024)] | None = None
@@ -38,6 +41,8 @@ class NetTable(Table):
     fit: Literal["crop", "squash", "letterbox"] = "crop"
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
     """crop only: the share of the largest crop that is looked at."""
+    features: Literal["general", "pixels"] = "general"
+    """What `svm_linear`, `svm_rbf` and `dbn` learn on: what the network of `general` sees, which stays as it is, or the pixels."""
 
 
 class AugmentTable(Table):
@@ -89,6 +94,19 @@ class ScheduleTable(Table):
     """Epochs without a better one before it stops; 0: it goes on to the end."""
 
 
+class DistilTable(Table):
+    """What is learned from another recognizer, beside the labels of the photos."""
+
+    teacher: str | None = None
+    """A recognizer of the store; left out: there is none."""
+    share: Share = 0.5
+    """How much of the loss is held against the teacher's scores; the rest, against the labels."""
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    """How much softer both scores are made before: what a teacher thinks of the wrong labels shows then."""
+    features: Annotated[float, Field(ge=0)] = 0.0
+    """How much it counts to see as the teacher's network sees; only where that gives features."""
+
+
 class Recipe(Table):
     """One experiment. Unknown keys are errors."""
 
@@ -96,12 +114,13 @@ class Recipe(Table):
     augment: AugmentTable = AugmentTable()
     optimiser: OptimiserTable = OptimiserTable()
     schedule: ScheduleTable = ScheduleTable()
+    distil: DistilTable = DistilTable()
     batch: Annotated[int, Field(ge=2, le=4096)] = 32
     balance: Share = 0.0
     """How photos are drawn: 0 each once an epoch, 1 every class as often."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Precision = "auto"
-    """auto: bf16 where it was timed to be faster on this machine."""
+    """auto: bf16 where it was timed to be faster on this machine; fp16 on GPUs that are older than bf16."""
     deterministic: bool = False
     """The same run gives the same weights on the same machine, a little slower; auto then means fp32."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -125,8 +144,28 @@ def read(name: str) -> Recipe:
     if not path.is_file():
         raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
     try:
-        return _checked(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return _parsed(path.read_text(encoding="utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{name} is not TOML: {error}") from error
+
+
+def sent(recipe: str) -> Recipe:
+    """The recipe of a name that ships with Mingmu, or of text that somebody sent, which names no file here and nothing to be fetched.
+
+    Raises BadRequest.
+    """
+    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {' or '.join(NAMES)},")
+    if found.net.weights not in HARMLESS:
+        raise BadRequest(
+            f"recipe: net.weights is {' or '.join(HARMLESS)} in what is sent to a service, which reads no files and no hub for others"
+        )
+    return found
+
+
+def _parsed(text: str, name: str) -> Recipe:
+    try:
+        return _checked(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise BadRequest(f"{name} is not TOML: {error}") from error
 
 
@@ -134,4 +173,17 @@ def _checked(found: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(found)
     except ValidationError as error:
-        raise BadRequest(f"recipe: {first_complaint(error)}") from error
+        raise BadRequest(f"recipe: {_unknown(error) or first_complaint(error)}") from error
+
+
+def _unknown(error: ValidationError) -> str | None:
+    """A complaint about the first key that no table has, with those that it could have been."""
+    for each in error.errors(include_url=False):
+        if each["type"] == "extra_forbidden":
+            *where, key = map(str, each["loc"])
+            table = Recipe.model_fields[where[0]].annotation if where else Recipe
+            known = [*table.model_fields]  # type: ignore[union-attr]
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            return f"there is no key {'.'.join((*where, key))}; {hint}"
+    return None

@@ -30,9 +30,11 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
+from mingmu.verbs.searching import Searched, search
+from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
-from mingmu.verbs.training import Trained, curve_json, page_of, train
-from mingmu.verbs.tuning import Compressed, Tuned, compress, tune, tuning_of, untune
+from mingmu.verbs.training import Trained, curve_json, page_of, train, train_dataset
+from mingmu.verbs.tuning import Compressed, Running, Tuned, compress, running, tune, untune
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -45,6 +47,9 @@ __all__ = [
     "Opened",
     "Progress",
     "Pulled",
+    "Running",
+    "Searched",
+    "Shrunk",
     "Stored",
     "Teaching",
     "Trained",
@@ -72,14 +77,17 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "running",
+    "search",
     "show",
+    "shrink",
     "silent",
     "teach",
     "teach_again",
     "teach_dataset",
     "train",
+    "train_dataset",
     "tune",
-    "tuning_of",
     "untune",
     "verify",
 ]

@@ -12,7 +12,7 @@ from mingmu.batch.look import look
 from mingmu.batch.rows import check_format, format_of, write
 from mingmu.batch.sources import Item, Source
 from mingmu.batch.sources import opened as open_source
-from mingmu.batch.work import Work
+from mingmu.batch.work import Wait, Work
 from mingmu.core.batching import BatchOptions, Format
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, Conflict
@@ -86,14 +86,18 @@ def run_batch(
     deliver: Callable[[Path], object],
     *,
     restart: bool = False,
+    wait: Wait | None = None,
     watch: Watch,
 ) -> Batched:
-    """The same, with any source, working in `folder`, which is then removed; the file with the rows is given to `deliver`."""
+    """The same, with any source, working in `folder`, which is then removed; the file with the rows is given to `deliver`.
+
+    `wait` is called again and again while another process works there; without it, that is a Conflict.
+    """
     recognizer = opened.recognizer
     recognizer.check(options.wish)
     check_format(format)
     networks = {"recognizer": recognizer.digest, "network": recognizer.network.artifact.digest}
-    with Work.open(folder, source, {**networks, **source.about, **asdict(options)}, restart) as work:
+    with Work.open(folder, source, {**networks, **source.about, **asdict(options)}, restart, wait) as work:
         done = work.done
         watch(done, work.images)
         looking = look(recognizer, source, work.portions(), options, settings.threads or cpu_count())

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from mingmu.compress.gate import Answers
-from mingmu.core.errors import Conflict
+from mingmu.compress.gate import Answers, Bools
+from mingmu.core.errors import BadModel, Conflict
 from mingmu.core.head import Scores
 from mingmu.core.network import Network
+from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Recognizer
-from mingmu.core.runtime import MAP
+from mingmu.core.runtime import MAP, Outputs
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate.predictions import Predictions
-from mingmu.registry.store import Store
+from mingmu.registry.store import Store, Version
 from mingmu.teach.cache import FeatureCache
 from mingmu.teach.choose import USUAL
 from mingmu.teach.features import Extractor
 from mingmu.teach.heads import Kind
 from mingmu.teach.teach import Options, learnable
 from mingmu.teach.teach import teach as learn
-from mingmu.verbs.measuring import predictions_of, unseen
+from mingmu.verbs.measuring import unseen
 from mingmu.verbs.parting import grouped, groups_of
 from mingmu.verbs.recognizing import Progress
 
 ENOUGH = 200  # photos that the recognizer itself can be asked about; with fewer, heads that are taught anew say more
-CALIBRATION = 128  # photos
+CALIBRATION = 128  # photos that INT8 is calibrated with, and not judged on
+CALIBRATION_PART = 5  # of few photos, one in so many
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Labelled photos: those that answers are judged on, and those that INT8 is calibrated with."""
+    """Labelled photos: those that answers are judged on, and others that INT8 is calibrated with."""
 
     judged: Dataset
     calibration: Dataset
@@ -52,43 +55,89 @@ def photos_of(store: Store, recognizer: Recognizer, source: Path, most: int, pro
     once = _once(grouped(labelled, groups_of(labelled, store, progress)))
     fresh = _unseen(store, once, recognizer)
     asked = len(fresh) >= ENOUGH or recognizer.artifact.manifest.kind == "model"
-    if not len(fresh if asked else once):
+    left = fresh if asked else once
+    if not len(left):
         raise Conflict(f"the photos have other labels than {recognizer.manifest.name}, and it has no features to teach those on")
-    judged = _some(fresh if asked else once, most)
-    taken = {example.image for example in judged}
-    rest = Dataset.of(example for example in once if example.image not in taken)
-    calibration = _some(rest if len(rest) >= CALIBRATION else judged, CALIBRATION)
+    spare = _without(once, left)
+    aside = _some(spare if len(spare) >= CALIBRATION else left, min(CALIBRATION, len(left) // CALIBRATION_PART))
+    judged = _some(_without(left, aside), most)
     how = "the recognizer itself, which did not learn from them" if asked else "heads taught on each variant, by cross-validation"
-    words = f"{len(judged)} photos of {source.name}, {len(judged.labels)} labels; {how}"
-    return Photos(judged, calibration, asked, words)
+    words = f"{len(judged)} photos of {source.name}, {len(judged.labels)} labels; {how}; INT8 is calibrated with {len(aside)} others"
+    return Photos(judged, aside, asked, words)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Says what comes out on the photos, with any network in the place of the recognizer's own."""
+    """Says what comes out on the photos, with any network in the place of the one that was sealed.
+
+    The recognizer and the others come with the network that they were taught on: there they give the answers that are to stay.
+    """
 
     store: Store
+    sealed: Network
     recognizer: Recognizer
+    others: Mapping[Version, Recognizer]  # the other heads on the network
     photos: Photos
-    folder: Path  # for features: most of them are wanted once
+    folder: Path  # for features: most of them are wanted more than once
+    _seen: dict[tuple[str, PixelSpec], Outputs] = field(default_factory=dict, repr=False, compare=False)  # with the network at hand
 
     def __call__(self, network: Network, progress: Callable[[float], None]) -> Answers:
-        """What comes out with this network; the photos are the same, in the same order, for every network."""
-        if self.photos.asked:
-            asked = replace(self.recognizer, network=network)
-            return Answers(predictions_of(self.store, asked, self.photos.judged, lambda _step, share: progress(share)).right)
-        outputs = tuple(name for name in network.runtime.outputs if name != MAP)
-        extract = Extractor(network, self.store.blobs, outputs, FeatureCache(self.folder))
-        right = _taught(extract, self.photos.judged, progress).right
-        return Answers(right, self._own(extract))
+        """What comes out with this network; the photos are the same, in the same order, for every network.
 
-    def _own(self, extract: Extractor) -> Scores | None:
-        """What the recognizer itself says about these photos, of which it knows no label."""
-        if self.recognizer.head is None:
-            return None
-        values = extract(self.recognizer.manifest.pixels, [example.image for example in self.photos.judged]).values
-        scores = self.recognizer.scores_from(values)
-        return scores[np.isfinite(scores).all(axis=1)]
+        Raises BadModel where it gives something that is no number for a photo of which the sealed network gives numbers.
+        """
+        self._seen.clear()
+        right = self._right(network, progress)
+        own = self._own(self.recognizer, network) if self.recognizer.manifest.labels else None
+        return Answers(right, own, {version: self._own(each, network) for version, each in self.others.items()})
+
+    @cached_property
+    def _judged(self) -> Dataset:
+        """The photos that can be read, and of which the sealed network gives numbers."""
+        examples = self.photos.judged.examples
+        numbers = np.ones(len(examples), np.bool_)
+        asked = (self.sealed.artifact.manifest, self.recognizer.manifest, *(each.manifest for each in self.others.values()))
+        for pixels in {manifest.pixels for manifest in asked}:
+            numbers &= _finite(self._extract(self.sealed)(pixels, [example.image for example in examples]).values)
+        if not numbers.any():
+            raise Conflict("none of the photos can be read")
+        return Dataset.of(example for example, is_number in zip(examples, numbers, strict=True) if is_number)
+
+    def _right(self, network: Network, progress: Callable[[float], None]) -> Bools:
+        judged = self._judged
+        if self.photos.asked:
+            scores = self._scores(self.recognizer, network, progress)
+            several = self.recognizer.manifest.multi_label or judged.multi_label
+            return Predictions.of(self.recognizer.manifest.labels, judged.examples, scores, multi_label=several).right
+        self._values(network, network.artifact.manifest.pixels, progress)
+        return _taught(self._extract(network), judged, progress).right
+
+    def _own(self, recognizer: Recognizer, network: Network) -> Scores:
+        """What a recognizer itself says, whether or not it knows the photos' labels: where it was taught, or on a variant."""
+        return self._scores(recognizer, recognizer.network if network is self.sealed else network)
+
+    def _scores(self, recognizer: Recognizer, network: Network, progress: Callable[[float], None] | None = None) -> Scores:
+        return recognizer.scores_from(self._values(network, recognizer.manifest.pixels, progress))
+
+    def _values(self, network: Network, pixels: PixelSpec, progress: Callable[[float], None] | None = None) -> Outputs:
+        """The pooled outputs of all photos, [N, F] each."""
+        key = network.artifact.digest, pixels
+        if key not in self._seen:  # heads that see alike share them
+            values = self._extract(network)(pixels, [example.image for example in self._judged], progress).values
+            finite = _finite(values)
+            if not finite.all():
+                raise BadModel(f"what comes out for {(~finite).sum()} of {finite.size} photos is no number")
+            self._seen[key] = values
+        return self._seen[key]
+
+    def _extract(self, network: Network) -> Extractor:
+        outputs = tuple(name for name in network.runtime.outputs if name != MAP)
+        return Extractor(network, self.store.blobs, outputs, FeatureCache(self.folder))
+
+
+def _finite(values: Outputs) -> Bools:
+    """Of which photos every output is a number, bool [N]."""
+    return np.asarray(np.isfinite(np.concatenate([*values.values()], axis=1)).all(axis=1))
 
 
 def _taught(extract: Extractor, dataset: Dataset, progress: Callable[[float], None]) -> Predictions:
@@ -98,8 +147,7 @@ def _taught(extract: Extractor, dataset: Dataset, progress: Callable[[float], No
     taught = learn(dataset, extract, options=options, progress=lambda _step, share: progress(share))
     if taught.held_out is None:
         raise Conflict("the photos are too few to teach on some and ask about the others; give at least 2 of each label")
-    examples = [example for example in learnable(dataset) if example.image not in taught.refused]
-    return Predictions.of(taught.labels, examples, taught.held_out, multi_label=taught.multi_label)
+    return Predictions.of(taught.labels, learnable(dataset), taught.held_out, multi_label=taught.multi_label)
 
 
 def _once(dataset: Dataset) -> Dataset:
@@ -115,6 +163,11 @@ def _unseen(store: Store, dataset: Dataset, recognizer: Recognizer) -> Dataset:
         return unseen(store, told, recognizer)
     except Conflict:  # it learned from them all
         return Dataset(())
+
+
+def _without(dataset: Dataset, others: Dataset) -> Dataset:
+    taken = {example.image for example in others}
+    return Dataset.of(example for example in dataset if example.image not in taken)
 
 
 def _some(dataset: Dataset, most: int) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import JsonValue
 
+from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, MissingExtra
 from mingmu.core.manifest import Manifest, Origin
 from mingmu.core.pixels import PixelSpec
@@ -31,19 +32,22 @@ from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
 from mingmu.train.recipe import Recipe
 from mingmu.verbs import parting
-from mingmu.verbs.measuring import keep, predictions_of, report_of
-from mingmu.verbs.recognizing import Progress, silent
+from mingmu.verbs.measuring import UNREAD, keep, predictions_of, report_of
+from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.verbs.teaching import SHIPPED
 
 if TYPE_CHECKING:
     from mingmu.train.feed import Photos
-    from mingmu.train.fit import Epoch, Now
     from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.objective import Objective
+    from mingmu.train.run import Epoch, Now
+    from mingmu.train.team import Team
 
-NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript")
+NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
 TEST_SHARE = 0.2
 HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
 COMPARED = 8  # photos that network and graph are compared on
+TIMED = 16  # photos that a network is timed on, before
 AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
@@ -88,23 +92,103 @@ def train(
 ) -> Trained:
     """Train the recognizer `name` on labelled photos, measure what was sealed, and publish it. The photos become the dataset `name`.
 
-    With `seconds` the training is fitted to that time, all told. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever
-    a proof raises.
+    With `seconds` the training is fitted to that time, all told. The processes of torchrun train together; what is not training,
+    the first does for all. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever a proof raises.
     """
-    began = time.monotonic()
     check_installed()
-    check_teachable(store, name, SHIPPED)
-    lesson = _lesson(store, source, recipe.seed, progress)
-    folder = store.data_dir / "runs" / name
+    from mingmu.train import team
+
+    with team.joined() as together:
+        tell = progress if together.leads else silent
+        return _train(store, lambda: _read(store, source, recipe.seed, tell), name, recipe, seconds, resume, tell, together)
+
+
+def train_dataset(
+    store: Store, dataset: str, *, name: str, recipe: Recipe, seconds: float | None = None, progress: Progress = silent
+) -> Trained:
+    """`train` with a dataset that the store has, in one process, from the beginning."""
+    check_installed()
+    from mingmu.train.team import Team
+
+    known = Dataset.from_lines(store.datasets.examples(store.datasets.resolve(dataset)))
+    return _train(store, lambda: lesson_of(store, known, (), recipe.seed, progress), name, recipe, seconds, False, progress, Team())
+
+
+def _train(
+    store: Store,
+    lesson_read: Callable[[], Lesson],
+    name: str,
+    recipe: Recipe,
+    seconds: float | None,
+    resume: bool,
+    progress: Progress,
+    together: Team,
+) -> Trained:
     from mingmu.train.nets import build, net_named
 
+    began = time.monotonic()
+    check_teachable(store, name, SHIPPED)
     pixels = recipe.pixels(net_named(recipe.net.name).size)
-    net, origin = build(recipe.net, pixels.size[0], len(lesson.labels))
-    photos, held_out = _photos(store, lesson, pixels, folder, progress)
-    left = None if seconds is None else _budget(seconds, time.monotonic() - began, net, photos, len(lesson.part("test")))
-    curve = _fit(net, photos, held_out, recipe, folder, pixels, _identity(lesson, recipe), left, resume, progress)
+    lesson = together.told(lesson_read)
+    recipe = together.told(lambda: with_teacher_pinned(store, recipe))
+    folder = store.data_dir / "runs" / name
+    net, origin = build(recipe.net, pixels.size[0], len(lesson.labels), recipe.seed)
+    objective = objective_of(store, recipe, lesson.labels, net)
+    photos, held_out = together.after_the_first(lambda: photos_of(store, lesson, pixels, folder, progress))
+    if net_named(recipe.net.name).head == "dbn" and not resume:
+        _pretrained(net, photos, recipe, pixels, progress)
+    tested = len(lesson.part("test"))
+    left = seconds and together.told(lambda: budget(seconds, time.monotonic() - began, net, photos, tested, pixels.size[0]))
+    if net_named(recipe.net.name).head == "svm":
+        curve: tuple[Epoch, ...] = ()  # it is solved at once
+        made = _solved(net, photos, held_out, recipe, pixels, left, progress)
+    else:
+        identity, made = identity_of(lesson.dataset.digest, recipe), {}
+        curve = fitted(net, photos, held_out, recipe, folder, pixels, identity, left, resume, progress, objective)
+    return together.told(
+        lambda: published(store, name, net, photos, held_out, lesson, recipe, pixels, origin, curve, made, folder, progress)
+    )
+
+
+def _pretrained(net: Classifier, photos: Photos, recipe: Recipe, pixels: PixelSpec, progress: Progress) -> None:
+    from mingmu.train import dbn
+
+    dbn.pretrain(net, photos, pixels.size[0], recipe.seed, lambda share: progress("training without labels", share))
+
+
+def _solved(
+    net: Classifier, photos: Photos, held_out: Photos, recipe: Recipe, pixels: PixelSpec, budget: float | None, progress: Progress
+) -> dict[str, JsonValue]:
+    """Gives the settings of the support vector machines that the network has afterwards."""
+    from mingmu.train import svm
+
+    found = svm.learn(net, photos, held_out, recipe, pixels.size[0], budget, lambda share: progress("training", share))
+    return {"cost": found.cost, "gamma": found.gamma}
+
+
+def _read(store: Store, source: Path, seed: int, progress: Progress) -> Lesson:
+    found = reading.read(source, store.blobs, progress)
+    return lesson_of(store, found.dataset, found.findings, seed, progress)
+
+
+def published(
+    store: Store,
+    name: str,
+    net: Classifier,
+    photos: Photos,
+    held_out: Photos,
+    lesson: Lesson,
+    recipe: Recipe,
+    pixels: PixelSpec,
+    origin: Origin,
+    curve: Sequence[Epoch],
+    made: Mapping[str, JsonValue],
+    folder: Path,
+    progress: Progress,
+) -> Trained:
+    """A network that has learned: sealed, proven, measured, kept with what it came from, and published."""
     progress("sealing", 0.0)
-    version = _sealed(store, name, net, held_out if len(held_out) else photos, held_out, lesson, recipe, pixels, origin, curve)
+    version = sealed(store, name, net, held_out if len(held_out) else photos, held_out, lesson, recipe, pixels, origin, curve, made=made)
     recognizer = Library(store).open(version)
     tested = Dataset.of(lesson.part("test"))
     report = report_of(recognizer, lesson.dataset, predictions_of(store, recognizer, tested, progress), store)
@@ -113,37 +197,38 @@ def train(
     store.records.add_lineage(version, lesson.dataset.digest, {"recipe": recipe.model_dump(), "curve": [asdict(epoch) for epoch in curve]})
     keep(store, report, recognizer, lesson.dataset)
     progress("done", 1.0)
-    return Trained(store.publish(name, version), kept, report, lesson.findings, curve, folder)
+    return Trained(store.publish(name, version), kept, report, lesson.findings, tuple(curve), folder)
 
 
-def check_installed() -> None:
-    """Raise MissingExtra unless what training needs is there."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+def check_installed(*more: str) -> None:
+    """Raise MissingExtra unless what training needs is there, and `more`."""
+    missing = [name for name in (*NEEDED, *more) if find_spec(name) is None]
     if missing:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
 
 
-def _lesson(store: Store, source: Path, seed: int, progress: Progress) -> Lesson:
+def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
     """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    found = reading.read(source, store.blobs, progress)
-    if found.dataset.multi_label:
+    if dataset.multi_label:
         raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
-    groups = parting.groups_of(found.dataset, store, progress)
-    parts = splits.split(found.dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
+    groups = parting.groups_of(dataset, store, progress)
+    parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
     tested = {int(groups[at]) for at in parts.test}
     side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
     examples = []
-    for at, example in enumerate(found.dataset):
+    for at, example in enumerate(dataset):
         leaks = at not in side and int(groups[at]) in tested
         examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*found.findings, *parts.findings))
+    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings))
     _check(lesson)
     return lesson
 
 
 def _check(lesson: Lesson) -> None:
     if len(lesson.labels) < 2:
-        raise BadRequest(f"there are photos of {len(lesson.labels)} labels to learn from; training needs at least 2")
+        unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
+        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
+        raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
     if not lesson.part("test"):
         raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
     missing = sorted({*lesson.dataset.labels} - {*lesson.labels})
@@ -151,7 +236,7 @@ def _check(lesson: Lesson) -> None:
         raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
 
 
-def _photos(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, progress: Progress) -> tuple[Photos, Photos]:
+def photos_of(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, progress: Progress) -> tuple[Photos, Photos]:
     """The photos to learn from, with room to be cropped, and those that are held out, as they will be served."""
     from mingmu.train.feed import Photos, decoded, roomy
 
@@ -165,23 +250,43 @@ def _photos(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, progr
     return found[0], found[1]
 
 
-def _budget(seconds: float, spent: float, net: Classifier, photos: Photos, tested: int) -> float:
+def budget(seconds: float, spent: float, net: Classifier, photos: Photos, tested: int, side: int) -> float:
     """What is left for the training itself, with what sealing and measuring will take set aside. Raises BadRequest for too little."""
-    from mingmu.train.fit import seconds_to_predict
+    from mingmu.train.prediction import seconds_to_predict
 
-    measuring = SLOWER * seconds_to_predict(net, photos) / len(photos) * tested
+    few = replace(photos[:TIMED], pixels=photos.pixels[:TIMED, :side, :side])
+    measuring = SLOWER * seconds_to_predict(net, few) / len(few) * tested
     left = seconds - spent - AFTERWARDS - measuring
     if left <= 0:
         raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
     return left
 
 
-def _identity(lesson: Lesson, recipe: Recipe) -> str:
-    """What a training must share with the one that it goes on from."""
-    return hashlib.sha256(f"{lesson.dataset.digest}\n{recipe.model_dump_json()}".encode()).hexdigest()
+def identity_of(dataset: str, recipe: Recipe) -> str:
+    """What a training must share with the one that it goes on from, with the digest of what it learned from."""
+    return hashlib.sha256(f"{dataset}\n{recipe.model_dump_json()}".encode()).hexdigest()
 
 
-def _fit(
+def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
+    """The recipe with the version of its teacher named, so that it always means the same. Raises NotFound."""
+    if recipe.distil.teacher is None:
+        return recipe
+    version = ensure(store, recipe.distil.teacher)
+    return recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": f"{version.name}@{version.version}"})})
+
+
+def objective_of(store: Store, recipe: Recipe, labels: Sequence[str], net: Classifier) -> Objective | None:
+    """What is learned from a recipe's teacher; None where it has none. Raises BadRequest for one that cannot teach this."""
+    from mingmu.train.distil import Distilled, Teacher
+
+    if recipe.distil.teacher is None:
+        return None
+    recognizer = Library(store, threads=cpu_count()).open(ensure(store, recipe.distil.teacher).digest)
+    teacher = Teacher.of(recognizer, labels, recipe.distil)
+    return Distilled(teacher, recipe.distil, net.head.in_features, teacher.width)
+
+
+def fitted(
     net: Classifier,
     photos: Photos,
     held_out: Photos,
@@ -192,6 +297,7 @@ def _fit(
     budget: float | None,
     resume: bool,
     progress: Progress,
+    objective: Objective | None,
 ) -> tuple[Epoch, ...]:
     from mingmu.train.feed import Feed
     from mingmu.train.fit import fit
@@ -199,7 +305,10 @@ def _fit(
     feed = Feed(photos, min(recipe.batch, len(photos)), recipe.balance, recipe.seed)
     progress("training", 0.0)
     watch = _telling(progress)
-    return fit(net, feed, held_out, recipe, folder, size=pixels.size[0], identity=identity, budget=budget, resume=resume, watch=watch)
+    size = pixels.size[0]
+    return fit(
+        net, feed, held_out, recipe, folder, size=size, objective=objective, identity=identity, budget=budget, resume=resume, watch=watch
+    )
 
 
 def _telling(progress: Progress) -> Callable[[Now], None]:
@@ -221,7 +330,7 @@ def _words(last: Epoch, now: Now) -> str:
     return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
 
 
-def _sealed(
+def sealed(
     store: Store,
     name: str,
     net: Classifier,
@@ -232,8 +341,10 @@ def _sealed(
     pixels: PixelSpec,
     origin: Origin,
     curve: Sequence[Epoch],
+    parent: str | None = None,
+    made: Mapping[str, JsonValue] = {},
 ) -> str:
-    """The digest of the sealed network."""
+    """The digest of the sealed network; `made` is what else is to be said of how it was made."""
     from mingmu.train.export import whole_model
 
     side = pixels.size[0]
@@ -247,8 +358,18 @@ def _sealed(
         "temperature": exported.temperature,
         "torch": installed("torch"),
         "torch_to_artifact": exported.difference,
+        **made,
     }
-    manifest = Manifest(kind="model", name=name, task="classify", pixels=pixels, labels=lesson.labels, origin=origin, made_by=made_by)
+    manifest = Manifest(
+        kind="model",
+        name=name,
+        task="classify",
+        pixels=pixels,
+        labels=lesson.labels,
+        origin=origin,
+        parent=parent,
+        made_by=made_by,
+    )
     return store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
 
 

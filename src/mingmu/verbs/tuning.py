@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from mingmu.compress.contest import METHOD, Contest
 from mingmu.compress.variants import Maker
 from mingmu.core.artifact import MANIFEST, Artifact, seal
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import MingmuError, NotFound
+from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.manifest import Manifest, Precision, Runs
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, PixelSpec
@@ -30,6 +30,7 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from mingmu.verbs.judging import Judge, Photos, photos_of
+from mingmu.verbs.neighbours import Homes
 from mingmu.verbs.recognizing import Progress, Stored, check_classifier, ensure, silent
 
 SECONDS = 2.0
@@ -44,6 +45,15 @@ class Tuned:
 
     version: Version
     tuning: Tuning
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a recognizer runs on this machine."""
+
+    what: str  # "openvino bf16"
+    tuning: Tuning | None  # what was chosen for its network, and the evidence
+    refused: str = ""  # why what was chosen is not what runs
 
 
 @dataclass(frozen=True)
@@ -62,15 +72,18 @@ def tune(
     """Measure how the network under a recognizer can run on this machine, and let it run the fastest way that passes the gate.
 
     With labelled photos (at most `photos` of them) answers are judged, and INT8 is tried, too. Every head on the network runs
-    on the variant from the next time it is loaded. Raises BadRequest, NotFound, Conflict.
+    on the variant from the next time it is loaded, but for those that answer otherwise there: they stay. Raises BadRequest,
+    NotFound, Conflict.
     """
     version = ensure(store, reference, progress)
-    recognizer, sealed = _opened(store, version)
+    recognizer, sealed = opened(store, version)
     if source:
         check_classifier(recognizer, "tuning with photos")
     given = photos_of(store, recognizer, source, photos, progress) if source else None
     found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
-    with _contest(store, recognizer, sealed, given, found, seconds, progress) as contest:
+    homes = Homes(store, sealed)
+    others = homes.neighbours(recognizer.digest) if given else {}
+    with _contest(store, homes.at_home(recognizer), others, sealed, given, found, seconds, progress) as contest:
         best, trials = contest.best(), contest.trials
         chosen = best.network.artifact if best.network else sealed.artifact
         if chosen is not sealed.artifact:
@@ -85,6 +98,7 @@ def tune(
         data=given.words if given else PROBES_ONLY,
         method=METHOD,
         created=now(),
+        apart=tuple(dict.fromkeys(version.digest for version in best.apart)),
     )
     tunings.put(tuning)
     progress("done", 1.0)
@@ -97,9 +111,17 @@ def untune(store: Store, reference: str) -> bool:
     return Tunings(store.data_dir).forget(_network_of(store, artifact).digest)
 
 
-def tuning_of(store: Store, stored: Stored) -> Tuning | None:
-    """What was chosen for the network under a recognizer on this machine; None where it was not tuned. Raises BadArtifact."""
-    return Tunings(store.data_dir).get((stored.backbone or stored.artifact).digest)
+def running(store: Store, stored: Stored) -> Running:
+    """How a recognizer runs on this machine, and why it does not run as was chosen; it is loaded to see that."""
+    library = Library(store)
+    tuning = library.tunings.get((stored.backbone or stored.artifact).digest)
+    try:
+        network = library.open(stored.artifact.digest).network
+    except MingmuError as error:
+        return Running("nothing here", tuning, str(error))
+    apart = tuning is not None and stored.artifact.digest in tuning.apart
+    refused = ["it answers otherwise there"] if apart else library.refused.values()
+    return Running(str(network.artifact.manifest.runs), tuning, "; ".join(refused))
 
 
 def compress(
@@ -112,16 +134,20 @@ def compress(
     seconds: float = SECONDS,
     progress: Progress = silent,
 ) -> Compressed:
-    """Make a new version of a recognizer whose network computes with fewer bits; published if it passes the gate.
+    """Make a new version of a recognizer whose network is kept in fewer bits, INT8; published if it passes the gate.
 
     Its manifest names the version that it was made from, and says what was measured. Raises BadRequest, NotFound, Conflict.
     """
+    if precision != "int8":
+        raise BadRequest(
+            f"{precision} makes nothing smaller, for weights are kept in 32 bits; `mingmu tune` runs a network so where it is faster"
+        )
     version = ensure(store, reference, progress)
-    recognizer, sealed = _opened(store, version)
+    recognizer, sealed = opened(store, version)
     check_classifier(recognizer, "compress")
     given = photos_of(store, recognizer, source, photos, progress)
-    runs = Runs(precision=precision, runtime="openvino" if precision == "bf16" else "onnxruntime")
-    with _contest(store, recognizer, sealed, given, [runs], seconds, progress) as contest:
+    at_home = Homes(store, sealed).at_home(recognizer)
+    with _contest(store, at_home, {}, sealed, given, [Runs(precision=precision)], seconds, progress) as contest:
         before, after = contest.trials
         network = contest.entries[1].network
         if network is None or not after.passed:
@@ -133,14 +159,14 @@ def compress(
             "data": given.words,
             "machine": str(Tunings(store.data_dir).machine),
         }
-        smaller = store.add(partial(_resealed, network.artifact, evidence))
+        smaller = store.add(partial(resealed, network.artifact, {"made_by": evidence}))
     new = smaller if recognizer.head is None else store.add(partial(_head_on, Network.open(smaller), recognizer, evidence))
-    _inherit(store, version.digest, new.digest, precision)
+    inherit(store, version.digest, new.digest, precision)
     progress("done", 1.0)
     return Compressed(store.publish(version.name, new.digest), before, after, given.words)
 
 
-def _opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
+def opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
     """A recognizer, and its network as it was sealed."""
     library = Library(store, threads=cpu_count())
     recognizer = library.open(version.digest)
@@ -155,17 +181,24 @@ def _network_of(store: Store, artifact: Artifact) -> Artifact:
 
 @contextmanager
 def _contest(
-    store: Store, recognizer: Recognizer, sealed: Network, given: Photos | None, found: Sequence[Runs], seconds: float, progress: Progress
+    store: Store,
+    recognizer: Recognizer,
+    others: Mapping[Version, Recognizer],
+    sealed: Network,
+    given: Photos | None,
+    found: Sequence[Runs],
+    seconds: float,
+    progress: Progress,
 ) -> Iterator[Contest]:
     """The sealed network beside variants of it, which are there until the block is left."""
     with tempfile.TemporaryDirectory(prefix="mingmu-") as folder:
         variants = Path(folder, "variants")
         variants.mkdir()
         pixels = sealed.artifact.manifest.pixels
-        frames = (frame.pixels for _, frame in _readable(store, given.calibration, pixels)) if given else ()
+        frames = (frame.pixels for _, frame in readable(store, given.calibration, pixels)) if given else ()
         contest = Contest(sealed, Maker(sealed.artifact, frames), variants, partial(_prove_on, recognizer), progress)
-        judge = Judge(store, recognizer, given, Path(folder, "features")) if given else None
-        timed = [image for image, _ in islice(_readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
+        judge = Judge(store, sealed, recognizer, others, given, Path(folder, "features")) if given else None
+        timed = [image for image, _ in islice(readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
         contest.run(found, judge, timed, recognizer.wants, seconds)
         yield contest
 
@@ -174,7 +207,7 @@ def _prove_on(recognizer: Recognizer, network: Network) -> None:
     replace(recognizer, network=network).prove()
 
 
-def _readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tuple[bytes, Frame]]:
+def readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tuple[bytes, Frame]]:
     """The photos as the network sees them; what cannot be read is passed over."""
     for example in dataset:
         try:
@@ -184,10 +217,10 @@ def _readable(store: Store, dataset: Dataset, pixels: PixelSpec) -> Iterator[tup
             continue
 
 
-def _resealed(variant: Artifact, evidence: dict[str, JsonValue], folder: Path) -> None:
-    """The same variant, whose manifest says what was measured of it."""
-    shutil.copytree(variant.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-    seal(folder, variant.manifest.model_copy(update={"made_by": evidence}))
+def resealed(artifact: Artifact, changes: Mapping[str, object], folder: Path) -> None:
+    """The same graph and probes, with changes to its manifest: what was measured of it, say."""
+    shutil.copytree(artifact.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+    seal(folder, artifact.manifest.model_copy(update=changes))
 
 
 def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonValue], folder: Path) -> None:
@@ -205,7 +238,7 @@ def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonV
     seal_head(folder, new, head.weight, head.bias, network, doubt=head.doubt)
 
 
-def _inherit(store: Store, before: str, after: str, precision: Precision) -> None:
+def inherit(store: Store, before: str, after: str, precision: Precision) -> None:
     """What the old version was taught on, the new one was, too: it is not measured on those photos either."""
     try:
         known = store.records.lineage(before)

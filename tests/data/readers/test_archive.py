@@ -124,6 +124,49 @@ def test_a_damaged_member_is_reported_and_the_rest_is_read(tmp_path: Path) -> No
     assert len(reading.dataset) == 2
 
 
+@pytest.mark.parametrize("bit", [0x20, 0x40])
+def test_a_member_that_is_packed_as_nobody_packs_is_reported_and_the_rest_is_read(tmp_path: Path, bit: int) -> None:
+    reading = read(zip_with(tmp_path / "a.zip", b"PK\1\2", {8: bit}), MemoryBlobs())
+    assert [(finding.kind, finding.where) for finding in reading.findings] == [("unreadable", ("pears/1.png",))]
+    assert len(reading.dataset) == 2
+
+
+def test_a_member_whose_two_names_do_not_agree_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
+    reading = read(zip_with(tmp_path / "a.zip", b"PK\3\4", {7: 0x08, 30 + 6: 0xFF}), MemoryBlobs())
+    assert [(finding.kind, finding.where) for finding in reading.findings] == [("unreadable", ("pears/1.png",))]
+    assert len(reading.dataset) == 2
+
+
+def test_a_name_that_is_said_to_be_utf8_and_is_not_keeps_no_image_from_being_read(tmp_path: Path) -> None:
+    zip_with(tmp_path / "a.zip", b"PK\3\4", {30 + 6: 0xFF})
+    reading = read(zip_with(tmp_path / "a.zip", b"PK\1\2", {9: 0x08, 46 + 6: 0xFF}, anew=False), MemoryBlobs())
+    assert (reading.findings, len(reading.dataset)) == ((), 3)
+    assert reading.dataset.labels == ("pears", "äpfel 红")
+
+
+def test_a_member_that_asks_for_a_reader_of_the_future_is_read_by_ours(tmp_path: Path) -> None:
+    assert len(read(zip_with(tmp_path / "a.zip", b"PK\1\2", {6: 250}), MemoryBlobs()).dataset) == 3
+
+
+def test_a_zip_whose_directory_is_said_to_lie_beyond_all_disks_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "a.zip", CLASSES)
+    data = path.read_bytes()
+    at = data.index(b"PK\5\6")
+    path.write_bytes(data[:at] + b"PK\6\7" + bytes(4) + b"\xff" * 8 + bytes(4) + data[at:])
+    with pytest.raises(BadRequest, match="damaged"):
+        read(path, MemoryBlobs())
+
+
+def zip_with(path: Path, header: bytes, changes: dict[int, int], *, anew: bool = True) -> Path:
+    """A zip with bits set in a header of its first member."""
+    data = bytearray((zipped(path, CLASSES) if anew else path).read_bytes())
+    at = data.index(header)
+    for offset, bits in changes.items():
+        data[at + offset] |= bits
+    path.write_bytes(data)
+    return path
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
 def test_chinese_names_are_read_where_the_zip_does_not_say_their_encoding(tmp_path: Path, encoding: str) -> None:
     placeholder = "x" * len("苹果".encode(encoding))

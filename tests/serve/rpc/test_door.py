@@ -294,17 +294,35 @@ async def test_an_idle_stream_does_not_keep_the_service_from_closing(start: Star
     assert asyncio.get_running_loop().time() - began < 5
 
 
-async def test_streams_are_bounded(client: Client, red_png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mingmu.serve.rpc.door.MAX_STREAMS", 1)
-    first = client.stream()
-    request = PROTOCOL.messages["ModelInferRequest"](model_name="tiny", inputs=[images(red_png)])
-    await first.write(request)
-    assert (await first.read()).infer_response.outputs
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await client.stream().read()
-    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    await first.done_writing()
-    assert await first.read() == grpc.aio.EOF
+async def test_streams_are_bounded(start: Start, red_png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.serve.rpc.door.MAX_STREAMS", 2)  # one for each address
+    async with start() as client:
+        first = client.stream()
+        request = PROTOCOL.messages["ModelInferRequest"](model_name="tiny", inputs=[images(red_png)])
+        await first.write(request)
+        assert (await first.read()).infer_response.outputs
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.stream().read()
+        assert (refused.value.code(), kind_of(refused.value)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "queue-full")
+        await first.done_writing()
+        assert await first.read() == grpc.aio.EOF
+
+
+async def test_a_stream_ends_when_nothing_is_in_work_and_nothing_comes(start: Start, red_png: bytes) -> None:
+    async with start(body_timeout=0.3) as client:
+        see = client.app.state.host.see
+
+        async def slowly(*given: Any, **more: Any) -> Any:
+            await asyncio.sleep(0.8)
+            return await see(*given, **more)
+
+        client.app.state.host.see = slowly
+        stream = client.stream()
+        await stream.write(PROTOCOL.messages["ModelInferRequest"](model_name="tiny", inputs=[images(red_png)]))
+        assert (await stream.read()).infer_response.outputs
+        with pytest.raises(grpc.aio.AioRpcError, match=r"no message arrived within 0\.3 s") as ended:
+            await asyncio.wait_for(stream.read(), 10)
+        assert (ended.value.code(), kind_of(ended.value)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "slow-body")
 
 
 class Stuck:
@@ -371,6 +389,22 @@ async def test_a_slow_message_is_given_up(start: Start) -> None:
         empty = client.channel.stream_unary(method.path)(iter(()))
         with pytest.raises(grpc.aio.AioRpcError, match="without a message"):
             await empty
+
+
+async def test_calls_without_a_message_keep_health_from_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mingmu.serve.rpc.door.SMALL_PATIENCE", 0.2)
+    async with start() as client:
+        infer, live = (client.channel.stream_unary(PROTOCOL.methods[call].path) for call in ("ModelInfer", "ServerLive"))
+        silent = [infer() for _ in range(40)]
+        await asyncio.gather(*(call.wait_for_connection() for call in silent))
+        small = live()
+        await small.wait_for_connection()
+        assert (await asyncio.wait_for(client.call("ServerLive"), 5)).live
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await asyncio.wait_for(small, 5)
+        assert kind_of(refused.value) == "slow-body"
+        for call in silent:
+            call.cancel()
 
 
 async def test_a_full_service_refuses_at_once_and_says_when_to_return(start: Start, red_png: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from mingmu.core.errors import BadRequest, BodyTooLarge, NotFound
 from mingmu.data.finding import Finding
@@ -24,6 +24,9 @@ from mingmu.data.readers.tree import Tree, clean_name, is_outside
 
 TAR_SUFFIXES = {".tar": "r|", ".tar.gz": "r|gz", ".tgz": "r|gz", ".tar.bz2": "r|bz2"}
 _CHUNK = 2**20
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, struct.error)  # what zipfile raises
+_ENTRY = struct.Struct("<6xBxH18xHHH12x")  # of a zip's directory: version, flags, lengths of name, extra, comment (APPNOTE.TXT 4.3.12)
+_UTF8 = 0x800  # the flag that says that the name is UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,8 @@ def opened(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Tree]
     name = path.name.lower()
     try:
         if name.endswith(".zip"):
-            with path.open("rb") as file:
-                _check_directory(file, limits)
-                with zipfile.ZipFile(file) as archive:
-                    yield ZipTree(archive, path.stat().st_size, limits)
+            with path.open("rb") as file, _unpacked(file, limits) as archive:
+                yield ZipTree(archive, path.stat().st_size, limits)
         else:
             mode = next(mode for suffix, mode in TAR_SUFFIXES.items() if name.endswith(suffix))
             with tempfile.TemporaryDirectory(prefix="mingmu-") as spool:
@@ -105,7 +106,7 @@ class ZipTree:
             raise BodyTooLarge(f"{name} has {member.file_size} bytes; the limit is {limit}")
         try:
             return self._archive.read(member)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _BROKEN as error:
             raise BadRequest(f"{name} is damaged in the archive: {error}") from error
 
 
@@ -203,12 +204,53 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
     return member.filename
 
 
-def _is_decodable(raw: bytes, encoding: str) -> bool:
+def _is_decodable(raw: bytes | bytearray, encoding: str) -> bool:
     return "�" not in raw.decode(encoding, "replace")
 
 
 def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _unpacked(file: BinaryIO, limits: ArchiveLimits) -> zipfile.ZipFile:
+    """Open a zip. One false word about a member does not keep the others from being read. Raises BadZipFile, BadRequest, BodyTooLarge."""
+    try:
+        _check_directory(file, limits)
+        try:
+            return zipfile.ZipFile(file)
+        except (UnicodeDecodeError, NotImplementedError):
+            return zipfile.ZipFile(_Mended(file))
+    except _BROKEN as error:
+        raise zipfile.BadZipFile(str(error)) from error
+
+
+class _Mended:
+    """A zip whose directory is mended when it is read, once: zipfile reads none with a word in it that it does not understand."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable, self.close = file.seek, file.tell, file.seekable, file.close
+        self._file = file
+        self._mended = False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        if self._mended or not data.startswith(b"PK\1\2"):
+            return data
+        self._mended = True
+        return _mended(data)
+
+
+def _mended(directory: bytes) -> bytes:
+    """A zip's directory whose names are said to be UTF-8 only where they are, and that asks for no later version than we know."""
+    data, at = bytearray(directory), 0
+    while at + _ENTRY.size <= len(data):
+        version, flags, *lengths = _ENTRY.unpack_from(data, at)
+        name = at + _ENTRY.size
+        if flags & _UTF8 and not _is_decodable(data[name : name + lengths[0]], "utf-8"):
+            flags &= ~_UTF8
+        struct.pack_into("<BxH", data, at + 6, min(version, zipfile.MAX_EXTRACT_VERSION), flags)
+        at = name + sum(lengths)
+    return bytes(data)
 
 
 def _check_directory(file: IO[bytes], limits: ArchiveLimits) -> None:

@@ -82,7 +82,7 @@ class FolderTree:
         path = Path(raw)
         if not path.is_absolute() or "\0" in raw:
             return None
-        found = path.parent.resolve() / path.name
+        found = _real(path.parent) / path.name
         return clean_name(found.relative_to(self.root).as_posix()) or None if found.is_relative_to(self.root) else None
 
     @cached_property
@@ -155,4 +155,9 @@ def is_outside(name: str) -> bool:
 
 
 def inside(root: Path, path: Path) -> bool:
-    return path.resolve().is_relative_to(root)
+    return _real(path).is_relative_to(root)
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; a link to itself leads nowhere, of which Path.resolve makes an error."""
+    return Path(os.path.realpath(path))

@@ -15,13 +15,15 @@ from contextlib import asynccontextmanager
 from traceback import clear_frames
 from typing import Any
 
-from mingmu.core.errors import BadRequest, BadSettings, DeadlineExceeded, MissingExtra, QueueFull, SlowBody
+from mingmu.core.errors import BadRequest, BadSettings, DeadlineExceeded, MingmuError, MissingExtra, Overloaded, SlowBody
 from mingmu.serve import inference
 from mingmu.serve.host import MAX_UNREAD
 from mingmu.serve.problems import Problem
 from mingmu.serve.rpc.calls import CALLS, Handler, check
 from mingmu.serve.rpc.codes import MAX_DETAILS, code_of, metadata_of
+from mingmu.serve.rpc.places import Places
 from mingmu.serve.rpc.protos import Method, proto
+from mingmu.serve.rpc.stream import Stream, next_of
 from mingmu.serve.rpc.wire import infer_response, message_in, read_infer
 from mingmu.serve.service import MAX_TIMEOUT_MS, Call, Service
 from mingmu.serve.telemetry import REQUEST_ID, Visit, new_id
@@ -29,9 +31,9 @@ from mingmu.settings import Settings
 
 log = logging.getLogger("mingmu.serve")
 
-MAX_READS = 32  # messages that may be coming in at a time: until one is complete, only gRPC knows its size
-MAX_STREAMS = 32  # streams that may be open at a time: in each, too, a message may be coming in
-IN_FLIGHT = 32  # requests of one stream that are worked on at a time
+MAX_READS = 32  # messages with images that may be coming in at a time: until one is complete, only gRPC knows its size
+MAX_STREAMS = 64  # streams that may be open at a time: in each, too, a message may be coming in
+SMALL_PATIENCE = 2.0  # seconds until any other message must be in; they are small, and come along with their call
 CLIENT_GONE = 499  # as over HTTP: in logs and metrics only
 
 
@@ -61,9 +63,9 @@ class Door:
             raise MissingExtra("gRPC needs the package grpcio (settings: grpc_port); install it: pip install 'mingmu[grpc]'") from error
         self._service = service
         self._credentials = _credentials(service.settings)
-        self._reads = asyncio.Semaphore(MAX_READS)
-        self._streams = 0
-        self._waiting: set[asyncio.Task[bytes | None]] = set()  # for the next messages of streams
+        self._reads = Places(MAX_READS, "messages coming in")
+        self._places = Places(MAX_STREAMS, "streams open")
+        self._streams: set[Stream] = set()
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", service.settings.max_body_bytes),
@@ -96,8 +98,8 @@ class Door:
 
     async def close(self) -> None:
         """Let nobody in any more, and answer those who are."""
-        for waiting in self._waiting:
-            waiting.cancel()
+        for stream in self._streams:
+            stream.end()
         await self._server.stop(self._service.settings.drain_timeout)
 
     def _small(self, method: Method, call: Handler) -> Any:
@@ -106,7 +108,7 @@ class Door:
 
         async def handle(_: Any, context: Any) -> bytes:
             async with self._visit(method.path, context) as visit:
-                data = await self._message(context)
+                data = await _message(context, min(SMALL_PATIENCE, self._service.settings.body_timeout))
                 visit.bytes = len(data)
                 fields = await call(self._service, message_in(data, method.request), visit)
                 return bytes(method.response(**fields).SerializeToString())
@@ -117,20 +119,11 @@ class Door:
         """ModelInfer: one request, one answer."""
         async with self._visit(proto("inference").methods["ModelInfer"].path, context) as visit:
             with self._service.host.admitted(), self._service.budget.hold() as take:
-                answer = await self._answer(await self._message(context), take, visit, context)
+                patience = self._service.settings.body_timeout
+                async with self._reads.one(context.peer(), patience):
+                    data = await _message(context, patience)
+                answer = await self._answer(data, take, visit, context)
                 return bytes(answer.SerializeToString())
-
-    async def _message(self, context: Any) -> bytes:
-        """The one message of a call; raises SlowBody."""
-        timeout = self._service.settings.body_timeout
-        try:
-            async with asyncio.timeout(timeout), self._reads:
-                data = await _next_of(context)
-        except TimeoutError:
-            raise SlowBody(f"the message did not arrive within {timeout:g} s (settings: body_timeout)") from None
-        if data is None:
-            raise BadRequest("the call ended without a message")
-        return data
 
     async def _answer(self, data: bytes, take: Callable[[int], None], visit: Visit, context: Any) -> Any:
         """The ModelInferResponse to a ModelInferRequest that has been let in."""
@@ -149,41 +142,18 @@ class Door:
 
     async def _stream(self, _: Any, context: Any) -> None:
         """ModelStreamInfer: any number of requests, worked on together, answered in order; an error is its request's own."""
-        if self._streams >= MAX_STREAMS or self._service.host.closing:
+        stream = Stream(context, self._streamed, self._service.settings.body_timeout)
+        try:
+            async with self._places.one(context.peer(), 0):
+                if self._service.host.closing:
+                    raise Overloaded("the service is shutting down")
+                self._streams.add(stream)
+                await stream.run()
+        except MingmuError as error:
             async with self._visit(proto("inference").methods["ModelStreamInfer"].path, context):
-                raise QueueFull(f"{self._streams} streams are open; {MAX_STREAMS} may be, and none while the service is shutting down")
-        room, answers, tasks = asyncio.Semaphore(IN_FLIGHT), asyncio.Queue[asyncio.Task[Any] | None](), set[asyncio.Task[Any]]()
-
-        async def read() -> None:
-            while (data := await self._next(context)) is not None:
-                await room.acquire()
-                task = asyncio.create_task(self._streamed(data, context))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                answers.put_nowait(task)
-
-        self._streams += 1
-        reader = asyncio.create_task(read())
-        reader.add_done_callback(lambda _: answers.put_nowait(None))
-        try:
-            while task := await answers.get():
-                await context.write((await task).SerializeToString())
-                room.release()
+                raise error
         finally:
-            self._streams -= 1
-            for left in (reader, *tasks):
-                left.cancel()
-
-    async def _next(self, context: Any) -> bytes | None:
-        """A stream's next message; None when its client has no more, or the service closes."""
-        waiting = asyncio.create_task(_next_of(context))
-        self._waiting.add(waiting)
-        try:
-            await asyncio.wait({waiting})
-            return None if waiting.cancelled() else waiting.result()
-        finally:
-            waiting.cancel()
-            self._waiting.discard(waiting)
+            self._streams.discard(stream)
 
     async def _streamed(self, data: bytes, context: Any) -> Any:
         """The ModelStreamInferResponse to one request of a stream."""
@@ -239,10 +209,16 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__context__
 
 
-async def _next_of(context: Any) -> bytes | None:
-    """A call's next message; None when there are no more. gRPC's iterator of messages would keep the last one alive."""
-    data = await context.read()
-    return data if isinstance(data, bytes) else None
+async def _message(context: Any, patience: float) -> bytes:
+    """The one message of a call; raises SlowBody."""
+    try:
+        async with asyncio.timeout(patience):
+            data = await next_of(context)
+    except TimeoutError:
+        raise SlowBody(f"the message did not arrive within {patience:g} s (settings: body_timeout)") from None
+    if data is None:
+        raise BadRequest("the call ended without a message")
+    return data
 
 
 def _credentials(settings: Settings) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier, Parts
     from mingmu.train.recipe import NetTable
 
-TIMM = "timm:"
+TIMM, HF = "timm:", "hf:"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Net:
     known_as: str  # there
     size: int = 224  # pixels a side that it is usually trained with
     weights: str | None = None  # the catalog's name of published weights
+    head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
+
+    def has(self, weights: str) -> bool:
+        """Whether there are the weights that a recipe names."""
+        return weights != "none" and (weights != "published" or self.weights is not None)
 
     @property
     def source(self) -> str:
@@ -40,6 +45,10 @@ class Net:
 
 def _vision(name: str, size: int = 224) -> Net:
     return Net("torchvision", name, size)
+
+
+def _classical(head: Literal["svm", "dbn"]) -> Net:
+    return Net("lite", "efficientnet_lite0", 224, "general", head)
 
 
 NETS: Mapping[str, Net] = {
@@ -69,6 +78,9 @@ NETS: Mapping[str, Net] = {
     "vit_tiny": Net("timm", "vit_tiny_patch16_224"),
     "vit_small": Net("timm", "vit_small_patch16_224"),
     "vit_base": Net("timm", "vit_base_patch16_224"),
+    "svm_linear": _classical("svm"),
+    "svm_rbf": _classical("svm"),
+    "dbn": _classical("dbn"),
 }
 
 
@@ -83,27 +95,65 @@ def net_named(name: str) -> Net:
     return NETS[name]
 
 
-def build(table: NetTable, size: int, classes: int) -> tuple[Classifier, Origin]:
-    """The network that a recipe asks for, with its weights, and where they come from. Raises NotFound, BadModel, BadRequest,
-    MissingExtra.
+def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Classifier, Origin]:
+    """The network that a recipe asks for, with its weights, and where they come from. What has none is drawn from the seed.
+
+    Raises NotFound, BadModel, BadRequest, MissingExtra.
     """
-    from mingmu.train.nets.classifier import Classifier, renormalise
+    import torch
+
+    from mingmu.train.nets.classifier import Classifier, quicken, renormalise
 
     net = net_named(table.name)
-    parts, origin = _parts(net, table.weights, size)
-    classifier = Classifier(parts, classes)
-    renormalise(classifier, table.norm, table.name)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)
+        classifier = Classifier(parts, classes)
+        classifier.learned = net.has(table.weights)
+        renormalise(classifier, table.norm, table.name)
+        quicken(classifier)
+        _check_size(classifier, table.name, size)
     return classifier, origin
 
 
+def _check_size(classifier: Classifier, name: str, size: int) -> None:
+    """Raise BadRequest for a picture of which a network's layers leave nothing."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            classifier.eval()(torch.zeros(1, 3, size, size))
+    except RuntimeError as error:
+        raise BadRequest(f"{name} cannot look at {size} pixels a side: {str(error).splitlines()[0]}") from error
+    classifier.train()
+
+
 def _parts(net: Net, weights: str, size: int) -> tuple[Parts, Origin]:
-    if weights == "published" and net.weights:
-        return _published(net, net.weights)
-    if weights in ("published", "none"):
+    if not net.has(weights):
         origin = Origin(source="trained from nothing", licence="that of the photos it learned from", provenance=f"network: {net.source}")
         return _empty(net, size), origin
+    if weights == "published" and net.weights:
+        return _published(net, net.weights)
+    if weights.startswith((TIMM, HF)):
+        from mingmu.train.nets import hub
+
+        return hub.fetched(net.family, net.known_as, weights, size)
     origin = Origin(source=f"fine-tuned from {Path(weights).name}", licence="that of its weights", provenance=f"network: {net.source}")
     return _from_file(net, Path(weights), size), origin
+
+
+def _fixed(net: Net, table: NetTable, size: int) -> tuple[Parts, Origin]:
+    """What a classical head reads, and its hidden layers."""
+    from mingmu.train.nets import classical
+
+    if table.norm != "batch":
+        raise BadRequest(f"{table.name} learns on features that stay as they are; there is no place for {table.norm} normalisation")
+    hidden = classical.HIDDEN if net.head == "dbn" else ()
+    if table.features == "pixels":
+        origin = Origin(source="trained from nothing", licence="that of the photos it learned from", provenance="features: the pixels")
+        return classical.on_pixels(size, hidden), origin
+    parts, origin = _parts(net, table.weights, size)
+    return classical.on_network(parts, hidden), origin
 
 
 def _published(net: Net, name: str) -> tuple[Parts, Origin]:
@@ -116,7 +166,8 @@ def _published(net: Net, name: str) -> tuple[Parts, Origin]:
     if not isinstance(entry.source, catalog.Package):
         raise BadModel(f"{name} does not come with a package")
     state = torchfile.read(installed(entry, entry.source).read_bytes())
-    origin = Origin(source=f"fine-tuned from {entry.source.requirement}", licence=entry.licence, provenance=entry.provenance)
+    how = "fine-tuned from" if net.head == "linear" else "learned on features of"
+    origin = Origin(source=f"{how} {entry.source.requirement}", licence=entry.licence, provenance=entry.provenance)
     return efficientnet_lite.build(efficientnet_lite.VARIANTS[net.known_as], state), origin
 
 

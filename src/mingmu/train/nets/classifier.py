@@ -12,6 +12,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.train.recipe import Norm
 
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # mean and deviation of the channels, in levels of 0..255
+MOMENTUM = 0.1  # of the averages of batch normalisation
 GROUPS = 32  # of channels; Y. Wu, K. He, "Group Normalization", arXiv 1803.08494
 
 
@@ -41,6 +42,7 @@ class Classifier(nn.Module):
         self.neck = parts.neck
         self.head = nn.Linear(parts.features, classes)
         self.pools = parts.pools
+        self.learned = False  # whether it begins with weights that know something
 
     def map(self, pixels: Tensor) -> Tensor:
         """What the trunk makes of pixels."""
@@ -79,6 +81,17 @@ def renormalise(net: nn.Module, norm: Norm, name: str) -> None:
         new = _norm(norm, child.num_features)
         act = getattr(child, "act", None)  # timm has layers that normalise and activate
         setattr(parent, key, new if act is None else nn.Sequential(new, act))
+
+
+def quicken(net: nn.Module) -> None:
+    """Let the averages of batch normalisation follow the network as fast as torch's do unless told otherwise.
+
+    Some networks are drawn with ten times slower ones, made for hundreds of thousands of steps: after a few hundred, they would
+    still be those of a network that has learned nothing.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = MOMENTUM
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

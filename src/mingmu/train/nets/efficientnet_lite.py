@@ -16,7 +16,6 @@ from mingmu.zoo.efficientnet_lite import EPSILON, FEATURES, LITE0, LITE2, STEM, 
 
 LITE1 = Variant(width=1.0, depth=1.1, size=240)
 VARIANTS: Mapping[str, Variant] = {"efficientnet_lite0": LITE0, "efficientnet_lite1": LITE1, "efficientnet_lite2": LITE2}
-MOMENTUM = 0.01  # of the batch norms' averages, as the weights were trained with
 State = Mapping[str, NDArray[Any]]
 
 
@@ -35,7 +34,7 @@ class Conv(nn.Conv2d):
 
 def step(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1, *, relu6: bool = True) -> nn.Sequential:
     conv = Conv(before, after, kernel, stride, bias=False, groups=groups)
-    return nn.Sequential(conv, nn.BatchNorm2d(after, EPSILON, MOMENTUM), *([nn.ReLU6()] if relu6 else []))
+    return nn.Sequential(conv, nn.BatchNorm2d(after, EPSILON), *([nn.ReLU6()] if relu6 else []))
 
 
 class Residual(nn.Sequential):

@@ -12,7 +12,7 @@ from mingmu.core.errors import BadModel, BadRequest
 def read_state(file: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors or torch file, by name; no code in it runs. Raises BadModel, BadRequest."""
     if not file.is_file():
-        raise BadRequest(f"there is no file {file}; weights are published, none, or a .safetensors or .pth file")
+        raise BadRequest(f"there is no file {file}; weights are published, none, a .safetensors or .pth file, timm:NAME or hf:OWNER/REPO")
     try:
         return _safetensors(file) if file.suffix == ".safetensors" else _torch(file)
     except Exception as error:  # both libraries raise a dozen unrelated classes for rubbish

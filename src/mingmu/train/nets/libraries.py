@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mingmu.core.errors import BadModel, NotFound
+from mingmu.core.errors import BadModel, BadRequest, NotFound
 from mingmu.train.nets.classifier import Parts, pooling
 from mingmu.train.operators import define_missing
 
 State = Mapping[str, Tensor]
 
+HUB = "hf-hub:"  # before OWNER/REPO, in names that timm takes
 NO_HELPERS = {"googlenet", "inception_v3"}  # they have heads in the middle that only help to train from nothing
 
 
@@ -40,21 +41,48 @@ def torchvision(name: str, state: State | None) -> Parts:
     return Parts(model.features, neck, last.in_features, pools=pools)
 
 
-def timm(name: str, state: State | None, size: int) -> Parts:
-    """A network of timm by its name there, at so many pixels a side. Raises NotFound."""
+def timm(name: str, state: State | None, size: int, weights: str | None = None) -> Parts:
+    """A network of timm by its name there, at so many pixels a side; `weights` are what timm itself gets. Raises NotFound, BadRequest."""
     define_missing()
     import timm as library
 
     if not library.is_model(name):
         near = library.list_models(f"*{name.split('_')[0]}*")[:5]
         raise NotFound(f"timm has no network {name!r}" + (f"; it has {', '.join(near)}" if near else ""))
-    model: Any = library.create_model(name, pretrained=False, num_classes=0, **_sized(name, size))
+    if weights and (theirs := _network_of(weights)) != name.partition(".")[0]:
+        raise BadRequest(f"the weights {weights} are of {theirs}; the network is {name}")
+    model: Any = library.create_model(weights or name, pretrained=weights is not None, num_classes=0, **_sized(name, size))
     if state is not None:
         load(model, state, name)
     config = model.pretrained_cfg
     mean, deviation = (tuple(255 * value for value in config[key]) for key in ("mean", "std"))
     features = getattr(model, "head_hidden_size", None) or model.num_features
     return Parts(model, nn.Identity(), int(features), pools=False, mean=mean, deviation=deviation)
+
+
+def _network_of(weights: str) -> str:
+    """The network that weights of a name of timm, or of hf-hub:OWNER/REPO, are of."""
+    from timm.models import load_model_config_from_hf
+
+    if weights.startswith(HUB):
+        network: str = load_model_config_from_hf(weights.removeprefix(HUB))[1]
+        return network
+    return weights.partition(".")[0]
+
+
+def timm_repository(name: str) -> str:
+    """Where timm has the weights of a name from, OWNER/REPO. Raises NotFound."""
+    define_missing()
+    from timm import get_pretrained_cfg
+
+    try:
+        config = get_pretrained_cfg(name)
+    except RuntimeError as error:  # of a tag that it does not know
+        raise NotFound(f"timm has no weights {name!r}: {error}") from error
+    if config is None or not config.hf_hub_id:
+        raise NotFound(f"timm has no weights {name!r}")
+    owner_and_more: str = config.hf_hub_id
+    return f"{owner_and_more}{config.architecture}.{config.tag}" if owner_and_more.endswith("/") else owner_and_more
 
 
 def _sized(name: str, size: int) -> dict[str, int]:

@@ -1,0 +1,164 @@
+"""Training beside the script that everybody writes: `python -m bench.train [--quick] [--set NAME] [--folder DIR]` (extra `train`).
+
+On each set of photos that is on this machine (sign-digits from ../shared/data, Fashion-MNIST from Debian's dataset-fashion-mnist),
+a part of which nobody learns from:
+
+- ResNet-18 from nothing, by the usual script, below, and by `mingmu train`, as often over the photos, and with as many seconds. The
+  script's seconds are those of its loop alone. Those of `mingmu train` are the whole command's, which also starts, looks for copies,
+  sets photos aside to choose the best epoch by, calibrates, exports, proves and measures.
+- The published network of `general`: a head taught on it beside the network fine-tuned, on the same test photos by a paired test.
+
+With `--quick`, few photos and one epoch: it shows that all of it runs, and the speeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.accuracy import SETS, Photos
+
+NAMES = ("sign-digits", "fashion-mnist")
+SIDE = 96  # pixels
+TESTED = 400  # photos, at most
+JPEG = b"\xff\xd8"
+
+
+@dataclass(frozen=True)
+class Plan:
+    photos: int  # of a set, at most
+    epochs: int
+    tuned: int  # epochs of fine-tuning
+
+
+FULL = Plan(photos=1600, epochs=6, tuned=6)
+QUICK = Plan(photos=400, epochs=1, tuned=1)
+
+
+def usual_script(folder: Path, epochs: int) -> Iterator[tuple[int, float, float]]:
+    """Train ResNet-18 as introductions show it: PyTorch's defaults, SGD, batches of 32. After each epoch, gives the number of photos
+    that were seen, the seconds that it took up to there, and the accuracy on the test photos, which takes no time.
+    """
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    from mingmu.train.operators import define_missing
+
+    define_missing()  # torchvision's own operators, where they do not fit this torch
+    from torchvision import datasets, models, transforms
+
+    torch.manual_seed(0)
+    transform = transforms.Compose([transforms.Resize((SIDE, SIDE)), transforms.ToTensor()])
+    train_set = datasets.ImageFolder(str(folder / "train"), transform)
+    test_set = datasets.ImageFolder(str(folder / "test"), transform)
+    train_loader = DataLoader(train_set, batch_size=32, shuffle=True)
+    test_loader = DataLoader(test_set, batch_size=32)
+    model = models.resnet18(num_classes=len(train_set.classes))
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+    spent = 0.0
+    for epoch in range(epochs):
+        began = time.perf_counter()
+        model.train()
+        for images, labels in train_loader:
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            optimizer.step()
+        spent += time.perf_counter() - began
+        model.eval()
+        correct = 0
+        with torch.no_grad():
+            for images, labels in test_loader:
+                correct += int((model(images).argmax(dim=1) == labels).sum())
+        yield len(train_set) * (epoch + 1), spent, correct / len(test_set)
+
+
+def laid_out(photos: Photos, folder: Path, most: int) -> tuple[int, int]:
+    """Write photos as folders by label, below `train` and `test`; gives how many there are in each."""
+    order = np.random.default_rng(0).permutation(len(photos.images))[:most]
+    tested = min(TESTED, len(order) // 4)
+    for number, at in enumerate(order):
+        place = folder / ("test" if number < tested else "train") / f"label-{photos.labels[at]}"
+        place.mkdir(parents=True, exist_ok=True)
+        data = photos.blobs.get(photos.images[at])
+        (place / f"{number}.{'jpg' if data.startswith(JPEG) else 'png'}").write_bytes(data)
+    return len(order) - tested, tested
+
+
+def mingmu(*arguments: str | Path) -> tuple[dict[str, Any], float]:
+    """What a command prints as JSON, and the seconds that it takes."""
+    began = time.perf_counter()
+    program = "from mingmu.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments), "--json"], capture_output=True)
+    if done.returncode:
+        sys.exit(done.stderr.decode())
+    return json.loads(done.stdout), time.perf_counter() - began
+
+
+def from_nothing(folder: Path, data_dir: Path, epochs: int, in_time: bool) -> None:
+    """ResNet-18, by the script and by the command."""
+    *_, (seen, seconds, accuracy) = usual_script(folder, epochs)
+    usual = seen / seconds
+    print(f"  the usual script, {epochs} epochs: {accuracy:.1%} right; {usual:.0f} images/s, {seconds:.0f} s")
+    train = ("train", folder, "--name", "ours", "--net", "resnet18", "--size", str(SIDE), "--data-dir", data_dir)
+    found, took = mingmu(*train, "--epochs", str(epochs))
+    show("mingmu train", found, took, usual)
+    if in_time:
+        found, took = mingmu(*train, "--epochs", "1000", "--time", f"{seconds:.0f}s")
+        show(f"mingmu train --time {seconds:.0f}s", found, took, usual)
+
+
+def show(what: str, found: dict[str, Any], took: float, usual: float) -> None:
+    """A line about a training."""
+    curve = found["curve"]
+    speed, waited = (float(np.mean([epoch[key] for epoch in curve])) for key in ("images_per_second", "waited"))
+    ratio = f" = {speed / usual:.2f}x" if usual else ""
+    accuracy = found["report"]["measures"]["accuracy"]["value"]
+    print(f"  {what}, {len(curve)} epochs: {accuracy:.1%} right; {speed:.0f} images/s{ratio}, {took:.0f} s in all, waits {waited:.1%}")
+
+
+def from_published(folder: Path, data_dir: Path, epochs: int) -> None:
+    """A head on the network of `general` beside the same network fine-tuned."""
+    head, took = mingmu("teach", folder, "--name", "head", "--data-dir", data_dir)
+    print(f"  general with a taught head: {head['report']['measures']['accuracy']['value']:.1%} right; {took:.0f} s in all")
+    tuned, took = mingmu("train", folder, "--name", "tuned", "--recipe", "fast", "--epochs", str(epochs), "--data-dir", data_dir)
+    show("general fine-tuned", tuned, took, 0)
+    compared, _ = mingmu("compare", "head", "tuned", folder / "test", "--data-dir", data_dir)
+    only = f"only the head {compared['only_a']}, only the tuned one {compared['only_b']} right"
+    print(f"  A the head, B fine-tuned, {compared['examples']} photos, {only}: {compared['verdict']}")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--set", choices=NAMES, action="append")
+    options.add_argument("--folder", type=Path, help="where photos and recognizers are kept; a new one")
+    given = options.parse_args()
+    plan = QUICK if given.quick else FULL
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in given.set or (NAMES[:1] if given.quick else NAMES):
+            photos = SETS[name]()
+            if photos is None:
+                print(f"{name}: skipped, it is not on this machine")
+                continue
+            folder = (given.folder or Path(scratch)) / name
+            learned, tested = laid_out(photos, folder / "photos", plan.photos)
+            print(f"{name}: {learned} photos to learn from, {tested} to test on; ResNet-18 from nothing at {SIDE} pixels", flush=True)
+            from_nothing(folder / "photos", folder / "data", plan.epochs, in_time=not given.quick)
+            from_published(folder / "photos", folder / "data", plan.tuned)
+
+
+if __name__ == "__main__":
+    main()

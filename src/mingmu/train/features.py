@@ -1,0 +1,37 @@
+"""The fixed features that a classical head learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mingmu.train.feed import Photos
+from mingmu.train.nets.classical import Standardise
+from mingmu.train.nets.classifier import Classifier
+
+AT_ONCE = 64  # photos
+
+
+def seen(net: Classifier, photos: Photos, size: int, tell: Callable[[float], None] = lambda share: None) -> Tensor:
+    """What the trunk of a classical head makes of photos as they are, float32 [N, F]. `tell` is told the share that is done."""
+    found = []
+    with torch.no_grad():
+        for start in range(0, max(1, len(photos)), AT_ONCE):
+            planes = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy()).permute(0, 3, 1, 2).float()
+            planes = functional.interpolate(planes, size=(size, size), mode="bicubic", antialias=True).clamp(0, 255)
+            found.append(net.map(planes))
+            tell(min(1.0, (start + AT_ONCE) / max(1, len(photos))))
+    return torch.cat(found)
+
+
+def standardised(net: Classifier, photos: Photos, size: int, tell: Callable[[float], None] = lambda share: None) -> Tensor:
+    """The same of a head that is new: it learns from these photos how to make mean 0 and variance 1 of each feature, first."""
+    features = seen(net, photos, size, tell)
+    *_, last = net.trunk.children()
+    if not isinstance(last, Standardise):
+        raise TypeError("this network was not built for a classical head")
+    last.learn(features)
+    return last(features)

@@ -1,0 +1,287 @@
+"""Smaller and faster versions of a recognizer: its network pruned, or another one that learns from it; published if they are as good."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import BadRequest, Conflict
+from mingmu.core.manifest import Origin
+from mingmu.core.pixels import PixelSpec
+from mingmu.core.recognizer import Recognizer
+from mingmu.data import reading
+from mingmu.data.dataset import Dataset
+from mingmu.evaluate.pareto import pareto_page
+from mingmu.evaluate.report import Epoch as LearnedIn
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store, Version
+from mingmu.registry.tuning import Trial, Tunings
+from mingmu.train import recipe as recipes
+from mingmu.train.recipe import Recipe
+from mingmu.verbs import training
+from mingmu.verbs.heat import Heat, heat_of
+from mingmu.verbs.lessons import last_lesson, merged
+from mingmu.verbs.measuring import keep as keep_report
+from mingmu.verbs.measuring import report_of, unseen
+from mingmu.verbs.recognizing import Progress, ensure, silent
+from mingmu.verbs.training import Lesson
+from mingmu.verbs.tuning import opened, resealed
+from mingmu.zoo import catalog
+
+if TYPE_CHECKING:
+    from mingmu.train.feed import Photos
+    from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.run import Epoch
+
+KEEP = 0.5
+ROUNDING = 0.2  # of the time, or of the epochs, is for learning with INT8's errors, where that is needed
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A recognizer and what was made of it; `version` is None where the gate refused them all, and nothing was published."""
+
+    version: Version | None
+    parent: Version
+    trials: tuple[Trial, ...]  # the parent's first
+    data: str  # the photos they were judged on, in words
+    curve: tuple[Epoch, ...]
+
+    def page(self) -> str:
+        """Accuracy, time and size beside each other, to look at."""
+        return pareto_page(f"{self.parent.name}@{self.parent.version}", self.trials, self.data)
+
+
+def shrink(
+    store: Store,
+    reference: str,
+    source: Path | None = None,
+    *,
+    keep: float | None = None,
+    net: str | None = None,
+    recipe: Recipe | None = None,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Shrunk:
+    """Make a smaller version of a recognizer, which learns from it; published if it is as good, and faster.
+
+    Its own network is pruned to the share `keep` of its multiplications; or, with `net`, another network learns from it. The photos are
+    those it learned from, and those of `source`; it is judged on the part of them that neither has seen, also in INT8. Where only INT8
+    is not as good, it learns on with INT8's errors. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever a proof raises.
+    """
+    began = time.monotonic()
+    training.check_installed("torch_pruning")
+    version = ensure(store, reference, progress)
+    recognizer, sealed = opened(store, version)
+    parent = replace(recognizer, network=sealed)
+    plan = _plan(store, version, parent, net, recipe, epochs)
+    lesson, judged = _photos(store, version, parent, source, plan.seed, progress)
+    student = _student(store, version, parent, plan, lesson, keep or (KEEP if net is None else 1.0), progress)
+    left = None if seconds is None else student.budget(seconds, time.monotonic() - began, len(judged))
+    student.learn(left, resume)
+    with heat_of(store, parent, f"{version.name}@{version.version}", judged, lesson, progress) as heat:
+        exact = student.sealed()
+        verdict = heat.enter(student.words, exact)
+        in_int8 = heat.enter_int8(f"{student.words}, INT8", exact)
+        if verdict.passed and in_int8 and not in_int8.passed:
+            student.learn_rounded(left)
+            heat.enter_int8(f"{student.words}, learned in INT8", student.sealed())
+        heat.run()
+        return _decided(store, heat, student, f"{len(judged)} photos that none of them learned from", progress)
+
+
+@dataclass
+class Student:
+    """A network that learns from a recognizer."""
+
+    store: Store
+    version: Version  # that it learns from, and is to follow
+    parent: Recognizer
+    plan: Recipe
+    lesson: Lesson
+    keep: float
+    pixels: PixelSpec
+    net: Classifier
+    origin: Origin
+    photos: Photos
+    held_out: Photos
+    progress: Progress
+    curve: list[Epoch] = field(default_factory=list)
+    rounded: bool = False
+
+    @property
+    def words(self) -> str:
+        return self.plan.net.name if self.keep == 1 else f"{self.plan.net.name}, {self.keep:.0%} kept"
+
+    @property
+    def folder(self) -> Path:
+        return _folder(self.store, self.version)
+
+    def budget(self, seconds: float, spent: float, judged: int) -> float:
+        """What is left for learning, with what judging three networks will take set aside."""
+        return training.budget(seconds, spent, self.net, self.photos, 3 * judged, self.pixels.size[0])
+
+    def learn(self, budget: float | None, resume: bool) -> None:
+        identity = training.identity_of(f"{self.lesson.dataset.digest} {self.version.digest} {self.keep}", self.plan)
+        share = None if budget is None else budget * (1 - ROUNDING)
+        self._fit(self.plan, self.folder, identity, share, resume)
+
+    def learn_rounded(self, budget: float | None) -> None:
+        """Some more, a tenth as fast, with the errors that INT8 makes."""
+        from mingmu.train.rounding import rounding
+
+        epochs = max(1, round(ROUNDING * self.plan.schedule.epochs))
+        schedule = self.plan.schedule.model_copy(update={"epochs": epochs})
+        optimiser = self.plan.optimiser.model_copy(update={"rate": self.plan.optimiser.rate / 10})
+        plan = self.plan.model_copy(update={"schedule": schedule, "optimiser": optimiser, "precision": "fp32"})
+        self.rounded = True
+        with rounding(self.net):
+            self._fit(plan, self.folder / "rounded", "", None if budget is None else budget * ROUNDING, resume=False)
+
+    def _fit(self, plan: Recipe, folder: Path, identity: str, budget: float | None, resume: bool) -> None:
+        objective = training.objective_of(self.store, plan, self.lesson.labels, self.net)
+        found = training.fitted(
+            self.net, self.photos, self.held_out, plan, folder, self.pixels, identity, budget, resume, self.progress, objective
+        )
+        self.curve += [replace(epoch, number=len(self.curve) + at) for at, epoch in enumerate(found, start=1)]
+
+    def sealed(self) -> Recognizer:
+        """As it is now, proven."""
+        self.progress("sealing", 0.0)
+        shown = self.held_out if len(self.held_out) else self.photos
+        made: dict[str, JsonValue] = {"how": "mingmu shrink", "keep": self.keep, "rounded": self.rounded}
+        digest = training.sealed(
+            self.store,
+            self.version.name,
+            self.net,
+            shown,
+            self.held_out,
+            self.lesson,
+            self.plan,
+            self.pixels,
+            self.origin,
+            self.curve,
+            parent=self.version.digest,
+            made=made,
+        )
+        return Library(self.store, threads=cpu_count()).open(digest)
+
+
+def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, epochs: int | None) -> Recipe:
+    """How the student learns: as its parent did, unless told otherwise; on the same view; and from its parent."""
+    from mingmu.train.nets import net_named
+
+    if parent.manifest.task != "classify" or parent.manifest.multi_label:
+        raise BadRequest(f"{version.name} does not say one label of a photo; only what does can be shrunk")
+    recipe = recipe or _recipe_of(parent) or recipes.read("fast")
+    view = parent.manifest.pixels
+    seen = {"fit": view.fit, "margin": view.margin, "size": recipe.net.size or view.size[0]}
+    which = {"name": net} if net else _own_net(store, parent)
+    if net_named(which["name"]).head != "linear":
+        raise BadRequest(f"{which['name']} stays as it is below its head and can be no smaller; name another network (--net)")
+    table = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
+    planned = recipe.model_copy(update={"net": recipe.net.model_copy(update=seen | which), "distil": table})
+    return training.with_teacher_pinned(store, planned.changed(epochs=epochs))
+
+
+def _own_net(store: Store, parent: Recognizer) -> dict[str, str]:
+    """Which network a recognizer has, as a recipe says it. Raises Conflict where that cannot be had in a form that learns."""
+    from mingmu.train.nets import NETS
+
+    if recipe := _recipe_of(parent):
+        return {"name": recipe.net.name}
+    if parent.head is not None:
+        origin = store.artifact(parent.head.spec.backbone).manifest.origin
+        for name, known in NETS.items():
+            if known.weights and catalog.entry(known.weights).provenance == origin.provenance:
+                return {"name": name, "weights": "published"}
+    raise Conflict(f"the network of {parent.manifest.name} cannot be pruned: it was not trained here; name one that learns from it (--net)")
+
+
+def _recipe_of(parent: Recognizer) -> Recipe | None:
+    """How a recognizer was trained; None if it was not, or was pruned afterwards."""
+    made_by = parent.manifest.made_by
+    return Recipe.model_validate(made_by["recipe"]) if made_by.get("how") == "mingmu train" else None
+
+
+def _photos(
+    store: Store, version: Version, parent: Recognizer, source: Path | None, seed: int, progress: Progress
+) -> tuple[Lesson, Dataset]:
+    """What is learned, and the photos that say how well; none of them taught the parent. Raises BadRequest, Conflict."""
+    before = last_lesson(store, f"{version.name}@{version.version}")
+    if source is None and before is None:
+        raise BadRequest(f"the photos that {version.name} learned from are not here; give labelled photos (--data)")
+    found = reading.read(source, store.blobs, progress) if source else None
+    dataset = merged(before or Dataset(()), found.dataset) if found else before or Dataset(())
+    lesson = training.lesson_of(store, dataset, found.findings if found else (), seed, progress)
+    if {*lesson.labels} != {*parent.manifest.labels}:
+        odd = sorted({*lesson.labels} ^ {*parent.manifest.labels})
+        raise BadRequest(f"the photos must show the labels that {version.name} knows, no more and no fewer; not so: {', '.join(odd[:5])}")
+    return lesson, unseen(store, Dataset.of(lesson.part("test")), parent, progress=progress)
+
+
+def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, lesson: Lesson, keep: float, progress: Progress) -> Student:
+    """The network that is to learn: pruned from what its parent is made of, or another."""
+    from mingmu.train.nets import build
+    from mingmu.train.prune import prune
+
+    pixels = plan.pixels(parent.manifest.pixels.size[0])
+    student, origin = build(plan.net, pixels.size[0], len(lesson.labels), plan.seed)
+    own = _recipe_of(parent)
+    if own and own.net.name == plan.net.name:
+        student.load_state_dict(_weights(store, version, parent, own))
+        student.learned = True
+        origin = parent.manifest.origin
+    if keep < 1:
+        progress("pruning", 0.0)
+        prune(student, pixels.size[0], keep)
+        origin = origin.model_copy(update={"source": f"pruned; {origin.source}"})
+    photos, held_out = training.photos_of(store, lesson, pixels, _folder(store, version), progress)
+    return Student(store, version, parent, plan, lesson, keep, pixels, student, origin, photos, held_out, progress)
+
+
+def _folder(store: Store, version: Version) -> Path:
+    return store.data_dir / "runs" / version.name / "smaller"
+
+
+def _weights(store: Store, version: Version, parent: Recognizer, recipe: Recipe) -> dict[str, object]:
+    """What a trained recognizer was sealed with, in torch's form, from its run. Raises Conflict where that is gone."""
+    from mingmu.train import checkpoint
+
+    folder = store.data_dir / "runs" / version.name
+    if not (folder / checkpoint.FILE).exists():
+        raise Conflict(f"the run of {version.name} is gone ({folder}); train it anew, or let another network learn from it (--net)")
+    tensors, state = checkpoint.load(folder)
+    if state["identity"] != training.identity_of(str(parent.manifest.made_by["dataset"]), recipe):
+        raise Conflict(f"{version.name} was trained again since version {version.version}; shrink the newest, or train that one anew")
+    return dict(checkpoint.part_of(tensors, "best/"))
+
+
+def _decided(store: Store, heat: Heat, student: Student, data: str, progress: Progress) -> Shrunk:
+    """The best is sealed with what was measured, kept with its report, and published."""
+    version, trials, best, curve = student.version, heat.trials, heat.best, tuple(student.curve)
+    if best is None:
+        return Shrunk(None, version, trials, data, curve)
+    evidence = {
+        **best.made_by,
+        "judged": [trial.model_dump(mode="json") for trial in trials],
+        "data": data,
+        "machine": str(Tunings(store.data_dir).machine),
+    }
+    artifact = store.add(partial(resealed, best.recognizer.artifact, {"parent": version.digest, "made_by": evidence}))
+    recognizer, dataset = Library(store).open(artifact.digest), student.lesson.dataset
+    report = report_of(recognizer, dataset, best.said, store)
+    learned = tuple(LearnedIn(e.number, e.loss, e.held_out_loss, e.held_out_accuracy) for e in curve)
+    store.datasets.add(version.name, dataset.digest, dataset.to_lines())
+    store.records.add_lineage(artifact.digest, dataset.digest, {"recipe": student.plan.model_dump(), "parent": version.digest})
+    keep_report(store, replace(report, training=learned), recognizer, dataset)
+    progress("done", 1.0)
+    return Shrunk(store.publish(version.name, artifact.digest), version, trials, data, curve)

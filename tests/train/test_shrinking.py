@@ -1,0 +1,88 @@
+"""From a recognizer to a smaller one that is as good, or to a refusal with its reasons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mingmu import verbs
+from mingmu.cli import main
+from mingmu.compress.gate import Verdict
+from mingmu.core.errors import BadRequest, Conflict
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store
+from tests.train import made
+
+pytest.importorskip("torch_pruning", reason="torch-pruning is not installed (extra `train`): nothing is shrunk")
+pytestmark = pytest.mark.real
+
+SIDE = 32  # so that a network takes longer than its photo
+RECIPE = made.recipe(net={"name": "cnn", "size": SIDE}, schedule={"epochs": 2}, optimiser={"rate": 3e-3})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("shrinking")
+    store = Store(folder / "data")
+    verbs.train(store, made.folder(folder / "photos", 40), name="colours", recipe=RECIPE)
+    return store
+
+
+def test_a_pruned_network_that_is_as_good_and_faster_is_published_and_names_its_parent(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mingmu.compress.gate.LEAST_SURELY_KEPT", 0.7)  # else so few photos would prove nothing
+    parent = store.resolve("colours")
+    done = verbs.shrink(store, "colours", keep=0.3, epochs=8)
+    assert done.version is not None, done.trials
+    assert store.resolve("colours") == done.version
+    assert done.version.version == parent.version + 1
+    first, pruned, *_ = done.trials
+    assert (first.megabytes or 0) > 2 * (pruned.megabytes or 0)
+    manifest = store.artifact(done.version.digest).manifest
+    assert manifest.made_by["how"] == "mingmu shrink"
+    assert [trial["what"] for trial in manifest.made_by["judged"]] == [trial.what for trial in done.trials]  # type: ignore[union-attr, index, call-overload]
+    assert manifest.parent == parent.digest
+    assert manifest.made_by["recipe"]["distil"]["teacher"] == f"colours@{parent.version}"  # type: ignore[index, call-overload]
+    Library(store).open(done.version.digest)  # it proves itself
+    assert store.records.lineage(done.version.digest).dataset == store.records.lineage(parent.digest).dataset
+    assert "Accuracy, time and size" in done.page()
+
+
+def test_where_only_int8_is_not_as_good_it_learns_on_with_its_errors(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts = iter([Verdict(True, "as good"), Verdict(False, "worse"), Verdict(True, "as good again")])
+    monkeypatch.setattr("mingmu.verbs.heat.judge_answers", lambda _before, _after, tries: next(verdicts))
+    done = verbs.shrink(store, "colours@1", keep=0.3, epochs=2)
+    assert [trial.what for trial in done.trials[1:]] == ["cnn, 30% kept", "cnn, 30% kept, INT8", "cnn, 30% kept, learned in INT8"]
+    assert "worse" in done.trials[2].verdict
+    assert "as good again" in done.trials[3].verdict
+    assert [epoch.number for epoch in done.curve] == [1, 2, 3]
+
+
+def test_what_too_few_photos_speak_for_is_refused_with_the_reason_and_nothing_is_published(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = store.versions("colours")
+    page = tmp_path / "smaller.html"
+    command = ["shrink", "colours@1", "--net", "cnn", "--epochs", "1", "--html", str(page), "--json", "--data-dir", str(store.data_dir)]
+    with pytest.raises(SystemExit) as done:
+        main(command)
+    assert done.value.code == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["version"] is None
+    assert [trial["passed"] for trial in document["trials"]] == [True, False, False]
+    assert all("too few to tell" in trial["verdict"] for trial in document["trials"][1:])
+    assert "refused" in page.read_text(encoding="utf-8")
+    assert store.versions("colours") == before
+
+
+def test_photos_of_other_labels_and_lost_weights_are_refused(store: Store, tmp_path: Path) -> None:
+    photos = made.folder(tmp_path / "photos", 8)
+    (photos / "red").rename(photos / "green")
+    with pytest.raises(BadRequest, match="labels that colours knows, no more and no fewer; not so: green"):
+        verbs.shrink(store, "colours@1", photos)
+    verbs.train(store, made.folder(tmp_path / "more", 30), name="colours", recipe=RECIPE.changed(epochs=1))
+    with pytest.raises(Conflict, match="was trained again since version 1"):
+        verbs.shrink(store, "colours@1")
