@@ -46,6 +46,7 @@ class DetectSpec(Strict):
     threshold: float = Field(default=0.3, ge=0, le=1)  # the least score
     overlap: float = Field(default=0.45, ge=0, le=1)  # two boxes of a label that share more of their union are one thing
     most: int = Field(default=100, ge=1, le=1000)
+    landmarks: int = Field(default=0, ge=0, le=1000)  # points that the network gives beside each box
 
 
 class Origin(Strict):

@@ -67,6 +67,9 @@ class BoxSchema(Strict):
     y: float = Field(ge=0)
     width: float = Field(ge=0)
     height: float = Field(ge=0)
+    landmarks: list[tuple[float, float]] | None = Field(
+        None, description="Of faces: the eyes, the nose, the corners of the mouth; x and y."
+    )
 
 
 class BoxesSchema(DrawnSchema):
