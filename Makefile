@@ -1,8 +1,9 @@
 # What a person, a pre-commit hook and CI call. Everything lives in .venv; nothing is installed elsewhere.
 
 PYTHON ?= python3
+# Both by version: a newer torchvision would bring a newer torch, and with it gigabytes of CUDA.
 # `make test TORCH=` does without; the tests that compare against torch are then skipped.
-TORCH ?= torch==2.13.0
+TORCH ?= torch==2.13.0 torchvision==0.28.0
 
 VENV_PYTHON := .venv/bin/python
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check
@@ -64,7 +65,7 @@ NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 # After demo.stamp, never beside it: two pips in one environment disturb each other under make -j.
 .venv/dev.stamp: .venv/demo.stamp
 	@echo "Installing the tools for development into .venv (once) …"
-	@$(if $(TORCH),$(PIP) install --quiet '$(TORCH)' || echo "$(TORCH) cannot be installed here: the tests that need it will be skipped." >&2,:)
+	@$(if $(TORCH),$(PIP) install --quiet $(TORCH) || echo "$(TORCH) cannot be installed here: the tests that need it will be skipped." >&2,:)
 	@$(PIP) install --quiet --editable '.[dev]'
 	@if $(VENV_PYTHON) -c 'import torch' 2>/dev/null; then $(PIP) install --quiet --editable '.[search]'; fi
 	@touch $@

@@ -159,3 +159,10 @@ def test_fp16_learns_and_goes_on_with_the_scale_of_its_gradients(tmp_path: Path)
     assert checkpoint.load(tmp_path / "cut")[1]["scaler"]["scale"] > 0
     resumed, _ = train(recipe, tmp_path / "cut", resume=True)
     assert same(whole, resumed)
+
+
+def test_a_deep_network_from_nothing_is_right_after_a_short_training_too(tmp_path: Path) -> None:
+    recipe = made.recipe(net={"name": "mobilenet_v3_small", "size": 32}, optimiser={"rate": 2e-3}, schedule={"epochs": 6})
+    net = build(recipe.net, 32, 2)[0]
+    curve = fit(net, made.feed(64, 32, 16), made.photos(16, 32, seed=1), recipe, tmp_path, size=32)
+    assert curve[-1].held_out_accuracy == 1.0

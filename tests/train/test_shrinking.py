@@ -66,7 +66,7 @@ def test_what_too_few_photos_speak_for_is_refused_with_the_reason_and_nothing_is
 ) -> None:
     before = store.versions("colours")
     page = tmp_path / "smaller.html"
-    command = ["shrink", "colours@1", "--net", "cnn", "--epochs", "1", "--html", str(page), "--json", "--data-dir", str(store.data_dir)]
+    command = ["shrink", "colours@1", "--net", "cnn", "--epochs", "6", "--html", str(page), "--json", "--data-dir", str(store.data_dir)]
     with pytest.raises(SystemExit) as done:
         main(command)
     assert done.value.code == 1

@@ -27,10 +27,10 @@ from mingmu.train import checkpoint, team
 from mingmu.train.augment import augment, mixed
 from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
-from mingmu.train.nets.classifier import Classifier
+from mingmu.train.nets.classifier import Classifier, acquaint
 from mingmu.train.objective import CrossEntropy, Objective
 from mingmu.train.optimiser import optimiser_of, set_rates
-from mingmu.train.precision import autocast, chosen, scaler_of
+from mingmu.train.precision import autocast, chosen, scaler_of, spared
 from mingmu.train.prediction import predict, seconds_to_predict
 from mingmu.train.recipe import Recipe
 from mingmu.train.run import Epoch, Now, Run, State
@@ -65,15 +65,18 @@ def fit(
     with _set_up(recipe):
         run = _run(net, feed, held_out, recipe, folder, size, objective or CrossEntropy(), identity, budget, watch, resume)
         events = EventFile(folder / "events") if run.team.leads else None
-        while not run.state.finished:
-            _train_epoch(run, save_every)
-            if run.state.step:
-                epoch = _judged(run)
-                if events:
-                    events.add(epoch.number, {key: value for key, value in asdict(epoch).items() if key != "number" and value is not None})
-            else:
-                run.state.finished = True  # the time was up between two epochs
-            run.save()
+        with spared(net, run.state.precision):
+            while not run.state.finished:
+                _train_epoch(run, save_every)
+                if run.state.step:
+                    epoch = _judged(run)
+                    if events:
+                        events.add(
+                            epoch.number, {key: value for key, value in asdict(epoch).items() if key != "number" and value is not None}
+                        )
+                else:
+                    run.state.finished = True  # the time was up between two epochs
+                run.save()
         net.load_state_dict(run.best)
     return tuple(run.state.curve)
 
@@ -241,6 +244,8 @@ def _run(
         if together.leads:
             (folder / checkpoint.FILE).unlink(missing_ok=True)
         batch = _prepared(run, next(feed.batches(0)))
+        if not net.learned:
+            acquaint(net, batch[0])
         run.state.precision = together.told(lambda: chosen(recipe, net, *batch))
     run.scaler = scaler_of(together.device, run.state.precision, run.state.scaler)
     run.evaluating = seconds_to_predict(net, held_out, run.state.precision)

@@ -1,12 +1,13 @@
 """torchvision beside a torch that its compiled operators were not built for.
 
 The wheels of torchvision on the usual index are linked against CUDA. Beside a CPU-only torch their operators do not load, and
-`import torchvision` fails, as it describes two of them that then do not exist. No network that is trained here calls these
-two; non-maximum suppression is defined in plain torch all the same, so that what is there also works.
+`import torchvision` fails, as it describes two of them that then do not exist. Non-maximum suppression is defined in plain torch
+here, and stands in for both, so that what is there also works.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,13 +40,10 @@ def _own_load() -> bool:
 
     spec = find_spec("torchvision")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        for compiled in Path(place).glob("_C.*"):
-            try:
+        for compiled in Path(place).glob("_C*.*"):  # `_C_stable` since 0.29
+            with suppress(OSError):
                 torch.ops.load_library(compiled)
-            except OSError:
-                return False
-            return True
-    return False
+    return all(hasattr(torch.ops.torchvision, name) for name in NAMES)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:

@@ -83,15 +83,26 @@ def renormalise(net: nn.Module, norm: Norm, name: str) -> None:
         setattr(parent, key, new if act is None else nn.Sequential(new, act))
 
 
-def quicken(net: nn.Module) -> None:
+def quicken(net: nn.Module, momentum: float = MOMENTUM) -> None:
     """Let the averages of batch normalisation follow the network as fast as torch's do unless told otherwise.
 
-    Some networks are drawn with ten times slower ones, made for hundreds of thousands of steps: after a few hundred, they would
-    still be those of a network that has learned nothing.
+    Some networks are drawn with ten times slower ones, for hundreds of thousands of steps: ours take hundreds.
     """
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = MOMENTUM
+            layer.momentum = momentum
+
+
+def acquaint(net: nn.Module, pixels: Tensor) -> None:
+    """Let the averages of batch normalisation begin with those of a batch, where a network has learned nothing yet.
+
+    They are drawn as 0 and 1. Deep in a network that is so far off that what remains of it after hundreds of steps still spoils
+    every answer, while the loss, for which each batch has its own averages, falls.
+    """
+    quicken(net, 1.0)
+    with torch.no_grad():
+        net.train()(pixels)
+    quicken(net)
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:
