@@ -24,11 +24,13 @@ from mingmu.core.cpus import cpu_count
 from mingmu.core.drawing import draw
 from mingmu.core.errors import BadRequest, DeadlineExceeded, NotExplainable, Overloaded, QueueFull
 from mingmu.core.network import Network
+from mingmu.core.pipeline import Done, Look, Road, advance
 from mingmu.core.pixels import Frame, Limits, encode_png, is_light
 from mingmu.core.recognizer import Reading, Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from mingmu.serve.attendance import together
 from mingmu.serve.batcher import Batcher, Crew, IsAlone
 from mingmu.serve.cache import Cache, key_of
 from mingmu.serve.repertoire import Repertoire
@@ -222,6 +224,8 @@ class Host:
             return await self._cache.see(key, lambda: self._look(served, image, math.inf, explain))
 
     async def _look(self, served: Served, image: bytes, deadline: float, explain: bool) -> Seen:
+        if served.recognizer.chain:
+            return await self._see_all(served, await self._in(self._decoders, self._decode, served.recognizer, image, deadline), deadline)
         if is_light(image):
             return await self._see(served, image, deadline, explain)
         decoded = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
@@ -232,8 +236,35 @@ class Host:
         width, height = served.recognizer.manifest.pixels.size
         if pixels.shape != (height, width, 3):
             raise BadRequest(f"pixels have the shape {list(pixels.shape)}; this recognizer takes [{height}, {width}, 3]")
-        frame = Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height)))
-        return await self._see(served, Decoded(frame, 0.0), deadline, explain=False)
+        decoded = Decoded(Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height))), 0.0)
+        if served.recognizer.chain:
+            return await self._see_all(served, decoded, deadline)
+        return await self._see(served, decoded, deadline, explain=False)
+
+    async def _see_all(self, served: Served, decoded: Decoded, deadline: float) -> Seen:
+        """What a chain makes of a picture. Its own looks take turns, too, but not those of the request: each image holds one of these."""
+        began = time.monotonic()
+        reading = await self.follow(served.recognizer.road(decoded.frame), deadline=deadline, turns=self.turns())
+        return Seen(decoded.frame, reading, None, decoded.seconds, 0.0, time.monotonic() - began, 1)
+
+    async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
+        """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
+        at = await self._in(self._decoders, self._advance, road, None, deadline)
+        while isinstance(at, Look):
+            readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
+            at = await self._in(self._decoders, self._advance, road, readings, deadline)
+        return at.value
+
+    def _advance(self, road: Road[T], readings: list[Reading] | None, deadline: float) -> Look | Done[T]:
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded("the request's deadline passed before its answer was ready")
+        with self._crew.busy():
+            return advance(road, readings)
+
+    async def _read(self, recognizer: Recognizer, frame: Frame, deadline: float, turns: asyncio.Semaphore) -> Reading:
+        work = _Work(recognizer.manifest.name, recognizer, Decoded(frame, 0.0), deadline, explain=False)
+        async with turns:
+            return (await self._batcher(recognizer, frame.view.size).submit(work, deadline=deadline)).value.reading
 
     async def explain(self, served: Served, seen: Seen) -> bytes:
         """A PNG of the frame, with what speaks for the top class marked on it."""
@@ -251,12 +282,12 @@ class Host:
         if explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
         work = _Work(served.version.name, served.recognizer, image, deadline, explain)
-        outcome = await self._batcher(served.recognizer).submit(work, deadline=deadline)
+        outcome = await self._batcher(served.recognizer, served.recognizer.manifest.pixels.size).submit(work, deadline=deadline)
         row = outcome.value
         return Seen(row.decoded.frame, row.reading, row.feature_map, row.decoded.seconds, outcome.waited, row.ran, outcome.batch)
 
-    def _batcher(self, recognizer: Recognizer) -> Batcher[_Work, _Row]:
-        network, size = recognizer.network, recognizer.manifest.pixels.size
+    def _batcher(self, recognizer: Recognizer, size: tuple[int, int]) -> Batcher[_Work, _Row]:
+        network = recognizer.network
         try:
             return self._batchers[network][size]
         except KeyError:

@@ -19,8 +19,8 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 ERASED = (0.02, 0.25)  # share of the area that a blanked rectangle has
 
 
-def augment(pixels: Tensor, size: int, table: AugmentTable, chance: Generator) -> Tensor:
-    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, size, size]."""
+def augment(pixels: Tensor, size: int | tuple[int, int], table: AugmentTable, chance: Generator) -> Tensor:
+    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, height, width], of `size` pixels a side or of a size."""
     planes = pixels.permute(0, 3, 1, 2).float()
     planes = framed(planes, size, table, chance)
     if table.colour:
@@ -36,22 +36,24 @@ def uniform(count: int, low: float, high: float, chance: Generator) -> Tensor:
     return torch.rand(count, generator=chance) * (high - low) + low
 
 
-def framed(planes: Tensor, size: int, table: AugmentTable, chance: Generator) -> Tensor:
+def framed(planes: Tensor, size: int | tuple[int, int], table: AugmentTable, chance: Generator) -> Tensor:
     """Crop, stretch, turn and mirror in one resampling."""
-    count = len(planes)
+    width, height = (size, size) if isinstance(size, int) else size
+    count, wide = len(planes), width / height
     area = uniform(count, table.crop, 1, chance)
     stretch = torch.exp(uniform(count, -math.log(table.stretch), math.log(table.stretch), chance))
     across, down = (area * stretch).sqrt().clamp(max=1), (area / stretch).sqrt().clamp(max=1)
     x, y = ((1 - side) * uniform(count, -1, 1, chance) for side in (across, down))
     angle = torch.deg2rad(uniform(count, -table.rotation, table.rotation, chance))
     mirror = 1 - 2 * (torch.rand(count, generator=chance) < table.flip).float()
-    turn = torch.stack([angle.cos() * across * mirror, -angle.sin() * down, x, angle.sin() * across * mirror, angle.cos() * down, y], dim=1)
-    return resampled(planes, turn.view(-1, 2, 3), size)
+    right = torch.stack([angle.cos() * across * mirror, -angle.sin() / wide * down, x], dim=1)
+    below = torch.stack([angle.sin() * wide * across * mirror, angle.cos() * down, y], dim=1)
+    return resampled(planes, torch.stack([right, below], dim=1), (width, height))
 
 
-def resampled(planes: Tensor, where: Tensor, size: int) -> Tensor:
+def resampled(planes: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
     """Each picture seen through an affine map [N, 2, 3] of the frame, -1..1, onto itself; beyond its edges it is mirrored."""
-    grid = functional.affine_grid(where.to(planes.device), [len(planes), 3, size, size], align_corners=False)
+    grid = functional.affine_grid(where.to(planes.device), [len(planes), 3, size[1], size[0]], align_corners=False)
     return functional.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -89,7 +91,7 @@ def _moved(planes: Tensor, **parts: Tensor | float) -> Tensor:
     where = torch.eye(2, 3).repeat(len(planes), 1, 1)
     for place, value in parts.items():
         where[:, int(place[1]), int(place[2])] = torch.as_tensor(value)
-    return resampled(planes, where, planes.shape[-1])
+    return resampled(planes, where, (planes.shape[3], planes.shape[2]))
 
 
 def _turned(planes: Tensor, magnitude: float, sign: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class _Whole(nn.Module):
         self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=1)
+        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=-1)
 
 
 class _Backbone(nn.Module):
@@ -51,19 +51,19 @@ class _Backbone(nn.Module):
         return (self.net.neck(found), found) if self.net.pools else (self.net.neck(found),)
 
 
-def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:
-    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be.
+def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None, output: str = SCORES) -> Exported:
+    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be; or with another output.
 
     Network and graph are compared on frames, uint8 [N, H, W, 3].
     """
     net.cpu()
     warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.classes)) if held_out else 1.0
     module = _Whole(net, warmth)
-    graph = _graph(module, frames[:1].shape, (SCORES,))
+    graph = _graph(module, frames[:1].shape, (output,))
     runtime = OnnxRuntime(graph)
     with torch.inference_mode():
         ours = np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
-    theirs = np.concatenate([runtime(frame[None], [SCORES])[SCORES] for frame in frames])
+    theirs = np.concatenate([runtime(frame[None], [output])[output] for frame in frames])
     return Exported(graph, float(np.abs(ours - theirs).max()), warmth)
 
 

@@ -29,6 +29,7 @@ Ints = NDArray[np.int64]
 Progress = Callable[[float], None]  # the share that is done, 0 to 1
 
 AHEAD = 3  # batches that lie ready
+PAD = -1  # behind the end of a text, in the place of a character
 ROOM = 1.15  # how much larger than the network's frame photos are kept, so that crops of them are sharp
 
 
@@ -37,7 +38,7 @@ class Photos:
     """Decoded photos with their classes."""
 
     pixels: Pixels  # [N, H, W, 3], mapped from a file
-    classes: Ints  # [N]
+    classes: Ints  # [N]; of texts [N, L], a class for each character and then PAD
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -49,7 +50,10 @@ class Photos:
 @dataclass(frozen=True, eq=False)
 class Batch:
     pixels: Tensor  # uint8 [B, H, W, 3]
-    classes: Tensor  # int64 [B]
+    classes: Tensor  # int64 [B], or [B, L]
+
+    def on(self, device: torch.device) -> Batch:
+        return Batch(self.pixels.to(device, non_blocking=True), self.classes.to(device, non_blocking=True))
 
     def pinned(self) -> Batch:
         """The same in memory that a GPU fetches from while other things go on."""

@@ -16,14 +16,14 @@ JUDGED_BY = 16  # photos
 
 
 def predict(net: Classifier, photos: Photos, precision: str = "fp32") -> Tensor:
-    """Logits float32 [N, C] of photos."""
+    """Logits float32 [N, C] of photos; of a network that reads, [N, T, C]."""
     net.eval()
-    found = [torch.zeros(0, net.head.out_features)]
+    found = []
     with torch.inference_mode(), autocast(net.mean.device, precision):
         for start in range(0, len(photos), AT_ONCE):
             pixels = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy()).to(net.mean.device)
             found.append(net(pixels.permute(0, 3, 1, 2)).float().cpu())
-    return torch.cat(found)
+    return torch.cat(found) if found else torch.zeros(0, net.head.out_features)
 
 
 def seconds_to_predict(net: Classifier, photos: Photos, precision: str = "fp32") -> float:

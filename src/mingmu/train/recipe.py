@@ -14,7 +14,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate")
+NAMES = ("fast", "accurate", "read")
 HARMLESS = ("published", "none")  # weights
 
 Share = Annotated[float, Field(ge=0, le=1)]
