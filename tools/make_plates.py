@@ -46,7 +46,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cjk", help="a font file with Chinese signs")
-    parser.add_argument("--real", type=Path, help="a folder of real plates named after their texts, which are learned from and tested on, too")
+    parser.add_argument(
+        "--real", type=Path, help="a folder of real plates named after their texts, which are learned from and tested on, too"
+    )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with (given.out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
@@ -130,7 +132,8 @@ def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0
     wide.paste(plate, (AROUND, AROUND))
     seen = wide.transform(SIZE, Image.Transform.QUAD, [float(side) for side in (corners + AROUND).ravel()], Image.Resampling.BICUBIC)
     pixels = np.asarray(seen, np.float32)
-    light = np.linspace(*rng.uniform(0.55, 1.15, 2), width)[None, :, None] * np.linspace(*rng.uniform(0.75, 1.1, 2), height)[:, None, None]
+    (left, right), (above, below) = rng.uniform(0.55, 1.15, 2).tolist(), rng.uniform(0.75, 1.1, 2).tolist()
+    light = np.linspace(left, right, width)[None, :, None] * np.linspace(above, below, height)[:, None, None]
     if rng.random() < 0.15:  # a shadow, or a reflection
         edge = int(rng.integers(width))
         light[:, edge : edge + int(rng.integers(20, width))] *= rng.uniform(0.5, 1.5)
@@ -154,9 +157,7 @@ def _filled(pattern: str, rng: np.random.Generator, letters: str) -> str:
     """A pattern with characters drawn for it; now and then a letter stands for a digit and the other way, as formats differ."""
     filled = {"A": letters, "9": DIGITS}
     either = letters + DIGITS
-    return "".join(
-        str(rng.choice(list(either if rng.random() < 0.1 else filled[each]))) if each in filled else each for each in pattern
-    )
+    return "".join(str(rng.choice(list(either if rng.random() < 0.1 else filled[each]))) if each in filled else each for each in pattern)
 
 
 def _colours(rng: np.random.Generator, bright: bool) -> tuple[Colour, Colour]:

@@ -44,7 +44,9 @@ def latin_plate() -> Image.Image:
     return _car(_lettered((520, 112), (245, 245, 240), (15, 15, 15), "", "B 123 XYZ", "LiberationSansNarrow-Bold.ttf"))
 
 
-def _lettered(size: tuple[int, int], ground: tuple[int, int, int], ink: tuple[int, int, int], head: str, rest: str, font: str) -> Image.Image:
+def _lettered(
+    size: tuple[int, int], ground: tuple[int, int, int], ink: tuple[int, int, int], head: str, rest: str, font: str
+) -> Image.Image:
     canvas = Image.new("RGB", size, ground)
     pen = ImageDraw.Draw(canvas)
     pen.rounded_rectangle((4, 4, size[0] - 5, size[1] - 5), 8, outline=ink, width=4)

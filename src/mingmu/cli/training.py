@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mingmu.registry.store import Store
+    from mingmu.train.recipe import Recipe
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
@@ -18,7 +24,13 @@ Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may 
 def train(
     data: Data,
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
-    recipe: Annotated[str, typer.Option(help="How to train: fast, accurate, or a TOML file.")] = "fast",
+    task: Annotated[
+        Literal["classify", "read"], typer.Option(help="What it learns: labels, or to read texts that the files are named after.")
+    ] = "classify",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="How to train: fast, accurate, read, or a TOML file.", show_default="fast, or read where that is the task"),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
@@ -39,8 +51,10 @@ def train(
     from mingmu.train import recipe as recipes
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
+    chosen = recipes.read(recipe or {"classify": "fast", "read": "read"}[task]).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
+    if task == "read":
+        return _train_reader(store, data, name, chosen, seconds, resume=resume, html=html, as_json=as_json)
     try:
         with render.progress() as progress:
             trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
@@ -64,6 +78,28 @@ def train(
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
+    return None
+
+
+def _train_reader(
+    store: Store, data: Path, name: str, recipe: Recipe, seconds: float | None, *, resume: bool, html: Path | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from mingmu import verbs
+    from mingmu.cli import render
+
+    with render.progress() as progress:
+        trained = verbs.train_reader(store, data, name=name, recipe=recipe, seconds=seconds, resume=resume, progress=progress)
+    if html:
+        html.write_text(trained.page(store), encoding="utf-8")
+    document = render.version_json(trained.version) | {
+        "report": asdict(trained.measures),
+        "curve": verbs.curve_json(trained.curve),
+        "run": str(trained.folder),
+    }
+    said = f"{render.label(trained.version)} is ready: it reads {len(trained.alphabet)} characters.\n{trained.measures.headline}"
+    render.print_result(as_json, document, said)
 
 
 def seconds_of(text: str | None) -> float | None:

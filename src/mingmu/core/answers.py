@@ -77,6 +77,11 @@ class Texts:
 
     texts: tuple[Text, ...]
 
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The upright boxes around the lines, each with its text for a label."""
+        return tuple(Box(text.text, text.score, *around(text.corners), text.corners) for text in self.texts)
+
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
         return {"texts": [{name: getattr(text, name) for name in Text.__slots__} for text in self.texts]}
@@ -112,6 +117,11 @@ class Plates:
 
     plates: tuple[Plate, ...]
 
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The boxes of the plates, each with its text for a label."""
+        return tuple(Box(plate.text, plate.score, *plate.box, plate.corners) for plate in self.plates)
+
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
         return {"plates": [plate.document() for plate in self.plates]}
@@ -124,6 +134,12 @@ class Plates:
 Answer = Labels | Boxes | Texts | Plates
 
 
+def around(corners: tuple[tuple[float, float], ...]) -> tuple[float, float, float, float]:
+    """The upright box around points: x, y, width, height."""
+    x, y = [point[0] for point in corners], [point[1] for point in corners]
+    return min(x), min(y), round(max(x) - min(x), 2), round(max(y) - min(y), 2)
+
+
 def _drawn(image: bytes, answer: Answer) -> bytes:
     from mingmu.core.drawing import draw
 
@@ -134,9 +150,9 @@ def _drawn(image: bytes, answer: Answer) -> bytes:
 class Wish:
     """What an answer shall hold, where that is up to who asks; None leaves it to the task and the manifest."""
 
-    top: int | None = None  # how many labels, or boxes, at most
+    top: int | None = None  # how many labels, boxes, lines or plates, at most
     coverage: float | None = None  # instead of `top`: the smallest set of labels that holds the truth so often
-    threshold: float | None = None  # the least score of a box
+    threshold: float | None = None  # the least score of a box, a line of text or a plate
     overlap: float | None = None  # how much of their union two boxes of a label may share
 
 

@@ -133,6 +133,11 @@ class Manifest(Strict):
         return self
 
     @property
+    def finds(self) -> bool:
+        """Whether its answers are places in a picture."""
+        return self.task in ("detect", "read", "text", "plates")
+
+    @property
     def beneath(self) -> tuple[Digest, ...]:
         """The artifacts that this one is nothing without: a head's backbone, or a chain's parts."""
         return (self.head.backbone,) if self.head else tuple(part.digest for part in self.parts)

@@ -111,7 +111,9 @@ def _check_shapes(manifest: Manifest, rows: Outputs) -> None:
 def _check_columns(manifest: Manifest, rows: Outputs) -> None:
     shape = rows[TEXT].shape
     if len(shape) != 2 or shape[1] != 1 + len(manifest.labels):
-        raise BadArtifact(f"{manifest.name}: text {shape} for an alphabet of {len(manifest.labels)}; [T, {1 + len(manifest.labels)}] is needed")
+        raise BadArtifact(
+            f"{manifest.name}: text {shape} for an alphabet of {len(manifest.labels)}; [T, {1 + len(manifest.labels)}] is needed"
+        )
 
 
 def _check_mask(manifest: Manifest, rows: Outputs) -> None:

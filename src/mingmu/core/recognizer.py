@@ -140,10 +140,10 @@ class Recognizer:
             raise Conflict(f"{self.manifest.name} gives vectors for comparing, no answer about one picture; it is a part of `mingmu faces`")
         if self.manifest.task == "locate":
             raise Conflict(f"{self.manifest.name} finds lines and does not read them; it is a part of `text`")
+        if not self.manifest.finds and (wish.threshold is not None or wish.overlap is not None):
+            raise BadRequest(f"{self.manifest.name} gives labels; a threshold and an overlap are for boxes")
         if self.manifest.task != "detect" and wish.overlap is not None:
-            raise BadRequest(f"{self.manifest.name} gives no boxes that overlap; an overlap is for boxes")
-        if self.manifest.task in ("classify", "read") and wish.threshold is not None:
-            raise BadRequest(f"{self.manifest.name} gives one answer about a picture; a threshold is for boxes, texts and plates")
+            raise BadRequest(f"{self.manifest.name} reads text; an overlap is for boxes")
 
     def interpret(self, reading: Reading, wish: Wish = ANY) -> Answer:
         """A reading as a typed answer.

@@ -84,7 +84,7 @@ def measured(truths: Sequence[str], read: Sequence[str | None], misread: tuple[M
 
 def distance(one: str, other: str) -> int:
     """The fewest characters to put in, take out or exchange (V. Levenshtein, 1966)."""
-    row = [*range(len(other) + 1)]
+    row: list[int] = [*range(len(other) + 1)]
     for i, character in enumerate(one, start=1):
         before, row[0] = row[0], i
         for j, theirs in enumerate(other, start=1):

@@ -31,7 +31,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day that a zip knows
 
 
 def pack(store: Store, digest: str, file: Path) -> None:
-    """Write a recognizer, with its backbone if it is a head, or its parts, into one file. Raises BadArtifact if a byte of it was changed."""
+    """Write a recognizer, with what it is nothing without, into one file. Raises BadArtifact if a byte of it was changed."""
     part = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:

@@ -29,7 +29,13 @@ def chain_of(manifest: Manifest) -> TextRoad | PlatesRoad:
 
 def task_named(name: str, *, landmarks: bool = False) -> Task:
     """The task of a manifest; raises BadArtifact for one that is not known."""
-    tasks: dict[str, Task] = {"classify": Classify(), "detect": Detect(landmarks=landmarks), "embed": Embed(), "read": Read(), "locate": Locate()}
+    tasks: dict[str, Task] = {
+        "classify": Classify(),
+        "detect": Detect(landmarks=landmarks),
+        "embed": Embed(),
+        "read": Read(),
+        "locate": Locate(),
+    }
     try:
         return tasks[name]
     except KeyError:

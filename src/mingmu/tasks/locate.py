@@ -56,8 +56,8 @@ def lines_in(mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     for number, place in _largest(numbers, ndimage.find_objects(numbers)):
         own = numbers[place] == number
         score = float(mask[place][own].mean())
-        corners = smallest_rectangle(_outline(own) + (place[1].start, place[0].start))
-        sides = np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[3] - corners[0])
+        corners = smallest_rectangle(_outline(own) + np.array([place[1].start, place[0].start]))
+        sides = float(np.linalg.norm(corners[1] - corners[0])), float(np.linalg.norm(corners[3] - corners[0]))
         if score >= LEAST_SCORE and min(sides) >= LEAST_SIDE:
             found.append(_grown(corners, sides[0], sides[1]))
             scores.append(score)
@@ -127,4 +127,5 @@ def _grown(corners: Points, across: float, down: float) -> Points:
     """A rectangle with its edges moved outwards."""
     offset = GROWN * across * down / (2 * (across + down))
     right, below = (corners[1] - corners[0]) / across * offset, (corners[3] - corners[0]) / down * offset
-    return corners + np.array([-right - below, right - below, right + below, below - right])
+    grown: Points = corners + np.array([-right - below, right - below, right + below, below - right])
+    return grown

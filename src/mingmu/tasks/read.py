@@ -42,13 +42,12 @@ class Read:
         return {CHARACTERS: line.classes.astype(np.float32), CONFIDENCES: line.confidences}
 
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Texts:
-        """The picture as one line of text; none, where it shows none."""
+        """The picture as one line of text; none, where it shows none that is sure enough."""
         line = line_of(rows)
-        if not len(line.classes):
-            return Texts(())
-        width, height = view.original
-        corners = ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
-        return Texts((written(line.text(manifest.labels), line.confidences[:, 0], corners),))
+        width, height = map(float, view.original)
+        corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+        text = written(line.text(manifest.labels), line.confidences[:, 0], corners)
+        return Texts((text,) if text.text and text.score >= (wish.threshold or 0.0) else ())
 
 
 def line_of(rows: Outputs) -> Line:
@@ -71,7 +70,9 @@ def spelled(columns: Floats) -> Line:
     best = columns.argmax(axis=1)
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     stops = np.append(starts[1:], len(best))
-    peaks = [start + int(columns[start:stop, best[start]].argmax()) for start, stop in zip(starts, stops, strict=True) if best[start] != BLANK]
+    peaks = [
+        start + int(columns[start:stop, best[start]].argmax()) for start, stop in zip(starts, stops, strict=True) if best[start] != BLANK
+    ]
     peaked = columns[peaks].reshape(len(peaks), columns.shape[1])
     classes = np.argsort(-peaked[:, 1:], axis=1, kind="stable")[:, :OTHERS]
     return Line(classes + 1, np.take_along_axis(peaked[:, 1:], classes, axis=1))

@@ -9,6 +9,7 @@ from mingmu.tasks.sampling import Pixels, between, sampled
 
 Corners = NDArray[np.float64]  # [4, 2], x and y, from the left upper one of the text clockwise; edges of pixels are at whole numbers
 
+NEAREST = 1e-6  # to the horizon: corners that no rectangle has can reach beyond it
 MOST = (2048, 256)  # pixels, width and height, of what is cut out
 
 
@@ -20,6 +21,7 @@ def size_of(corners: Corners) -> tuple[float, float]:
 
 def rectified(picture: Pixels, corners: Corners, height: int | None = None) -> Pixels:
     """The text between corners, uint8 [h, w, 3], in its own size, or `height` pixels high; black where it lies outside of the picture."""
+    corners = np.nan_to_num(corners, posinf=0.0, neginf=0.0)
     across, down = size_of(corners)
     tall = min(MOST[1], height or max(1, round(down)))
     wide = int(min(MOST[0], max(1, round(across * tall / max(down, 1)))))
@@ -28,7 +30,8 @@ def rectified(picture: Pixels, corners: Corners, height: int | None = None) -> P
     matrix = homography(np.array([(0, 0), (wide, 0), (wide, tall), (0, tall)], np.float64), corners)
     grid = between(wide, tall, samples) + 0.5
     places = np.concatenate([grid, np.ones_like(grid[..., :1])], axis=-1) @ matrix.T
-    return sampled(picture, places[..., :2] / places[..., 2:] - 0.5, samples, scale)
+    depth = np.where(abs(places[..., 2:]) < NEAREST, NEAREST, places[..., 2:])
+    return sampled(picture, places[..., :2] / depth - 0.5, samples, scale)
 
 
 def homography(points: Corners, target: Corners) -> NDArray[np.float64]:

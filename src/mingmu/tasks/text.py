@@ -45,7 +45,7 @@ class TextRoad:
             if reading.scores[1] > TURNED:
                 corners[at], crops[at] = np.roll(corners[at], 2, axis=0), np.ascontiguousarray(crops[at][::-1, ::-1])
         lines = yield from lines_of(parts[READER], crops)
-        return {CORNERS: corners.astype(np.float32)} | packed(lines)
+        return {CORNERS: corners.astype(np.float32), **packed(lines)}
 
     def kept(self, rows: Outputs) -> Outputs:
         """All of it."""
@@ -96,7 +96,8 @@ def in_reading_order(corners: Corners) -> Corners:
         else:
             rows.append([at])
     order = [at for row in rows for at in sorted(row, key=lambda at: middles[at, 0])]
-    return corners[np.array(order, int)]
+    ordered: Corners = corners[np.array(order, int)]
+    return ordered
 
 
 def _stands(corners: Corners) -> bool:

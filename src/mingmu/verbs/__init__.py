@@ -8,6 +8,7 @@ from __future__ import annotations
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.measuring import compare, evaluate
+from mingmu.verbs.reading import train_reader
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
     STDIN,
@@ -87,6 +88,7 @@ __all__ = [
     "teach_dataset",
     "train",
     "train_dataset",
+    "train_reader",
     "tune",
     "untune",
     "verify",

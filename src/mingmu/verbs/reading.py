@@ -21,11 +21,12 @@ from mingmu.data import reading, splits
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
 from mingmu.evaluate.reading import ReadMeasures, read_measures
+from mingmu.evaluate.reading_page import reading_page
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
-from mingmu.train.recipe import Recipe
+from mingmu.train.recipe import HARMLESS, Recipe
 from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import SHIPPED
 from mingmu.verbs.training import AFTERWARDS, COMPARED, HELD_OUT_SHARE, TEST_SHARE, check_installed, fitted, identity_of
@@ -44,10 +45,15 @@ class TrainedReader:
 
     version: Version
     dataset: DatasetVersion
+    alphabet: tuple[str, ...]
     measures: ReadMeasures
     findings: tuple[Finding, ...]
     curve: tuple[Epoch, ...]
     folder: Path
+
+    def page(self, store: Store) -> str:
+        """The report as a page to look at."""
+        return reading_page(self.version.name, self.measures, store.blobs)
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,12 @@ def train_reader(
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
+    if recipe.net.weights not in HARMLESS:
+        raise BadRequest(f"readers learn from nothing; there is no place for the weights {recipe.net.weights!r}")
     found = reading.read(source, store.blobs, progress, texts=True)
     lesson = lesson_of(found.dataset, found.findings, recipe.seed)
     pixels = PixelSpec(size=readers.FRAME, fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
     net, origin = readers.build(recipe.net.name, len(lesson.alphabet), recipe.seed), _origin(recipe)
-    _begin(store, net, recipe, lesson)
     folder = store.data_dir / "runs" / name
     photos, held_out = (_photos(store, lesson, split, pixels, folder, progress) for split in ("train", "val"))
     left = seconds and max(1.0, seconds - (time.monotonic() - began) - AFTERWARDS)
@@ -101,9 +108,10 @@ def train_reader(
     measures = read_measures(Library(store).open(digest), lesson.part("test"), store.blobs)
     kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
     store.records.add_lineage(digest, lesson.dataset.digest, {"recipe": recipe.model_dump(), "curve": [asdict(epoch) for epoch in curve]})
+    store.records.add_report(digest, lesson.dataset.digest, reading_page(name, measures, store.blobs).encode())
     store.records.add_report(digest, lesson.dataset.digest, measures.to_json())
     progress("done", 1.0)
-    return TrainedReader(store.publish(name, digest), kept, measures, lesson.findings, curve, folder)
+    return TrainedReader(store.publish(name, digest), kept, lesson.alphabet, measures, lesson.findings, curve, folder)
 
 
 def lesson_of(dataset: Dataset, findings: Sequence[Finding], seed: int) -> TextLesson:
@@ -133,12 +141,6 @@ def _photos(store: Store, lesson: TextLesson, split: str, pixels: PixelSpec, fol
     for row, image in zip(rows, seen.images, strict=True):
         row[: len(text[image])] = [number.get(character, 0) for character in text[image]]
     return Photos(seen.pixels, rows)
-
-
-def _begin(store: Store, net: Classifier, recipe: Recipe, lesson: TextLesson) -> None:
-    """Nothing to begin with, so far: readers learn from nothing. Raises BadRequest for a recipe that asks for more."""
-    if recipe.net.weights not in ("none", "published"):
-        raise BadRequest(f"{recipe.net.name} starts from nothing; there is no place for the weights {recipe.net.weights!r}")
 
 
 def _origin(recipe: Recipe) -> Origin:

@@ -155,7 +155,8 @@ def recognize(
 def check_classifier(recognizer: Recognizer, verb: str) -> None:
     """Raise Conflict for what gives no labels of whole pictures."""
     if recognizer.manifest.task != "classify":
-        raise Conflict(f"{recognizer.manifest.name} finds boxes, it is no classifier; {verb} is for classifiers alone, so far")
+        found = {"detect": "finds boxes", "embed": "gives vectors"}.get(recognizer.manifest.task, "reads text")
+        raise Conflict(f"{recognizer.manifest.name} {found}, it is no classifier; {verb} is for classifiers alone, so far")
 
 
 def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:

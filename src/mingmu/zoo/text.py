@@ -14,7 +14,7 @@ from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.runtime import MASK, SCORES, TEXT
 from mingmu.core.sealing import seal_network
-from mingmu.zoo.adopt import PREFIX, Normalisation, input_of, prepended
+from mingmu.zoo.adopt import Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry
 from mingmu.zoo.embedded import Add
 
@@ -31,53 +31,50 @@ ALPHABET = "character"  # where PP-OCR's reader keeps its characters, one a line
 
 def seal_locator(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
     """Build, seal and prove what finds lines. Raises BadModel, Unproven."""
-    model = _prepared(weights)
-    _finish(model, MASK, ["N", "H", "W"], ("Squeeze", [1]))
-    return _sealed(add, entry, page, weights, model, LOCATOR_PIXELS, "locate")
+    model = prepared(weights)
+    finish(model, MASK, ["N", "H", "W"], ("Squeeze", [1]))
+    return sealed(add, entry, page, weights, model, LOCATOR_PIXELS, "locate")
 
 
 def seal_turner(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
     """Build, seal and prove what tells a line from the same one on its head. Raises BadModel, Unproven."""
-    model = _prepared(weights)
-    _finish(model, SCORES, ["N", 2], ("Identity", None))
-    return _sealed(add, entry, page, weights, model, TURNER_PIXELS, "classify", ("upright", "upside down"))
+    model = prepared(weights)
+    finish(model, SCORES, ["N", 2], ("Identity", None))
+    return sealed(add, entry, page, weights, model, TURNER_PIXELS, "classify", ("upright", "upside down"))
 
 
 def seal_text_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
     """Build, seal and prove what reads a line, of any length. Raises BadModel, Unproven."""
-    model = _prepared(weights)
+    model = prepared(weights)
     stored = {each.key: each.value for each in model.metadata_props}
     if ALPHABET not in stored:
         raise BadModel(f"{entry.file} does not say which characters it reads")
     labels = (*stored[ALPHABET].split("\n"), " ")
     del model.metadata_props[:]
-    _finish(model, TEXT, ["N", "T", 1 + len(labels)], ("Identity", None))
-    return _sealed(add, entry, page, weights, model, READER_PIXELS, "read", labels)
+    finish(model, TEXT, ["N", "T", 1 + len(labels)], ("Identity", None))
+    return sealed(add, entry, page, weights, model, READER_PIXELS, "read", labels)
 
 
-def _prepared(weights: bytes) -> onnx.ModelProto:
+def prepared(weights: bytes) -> onnx.ModelProto:
     parsed = graph.parse(weights)
     return prepended(parsed, input_of(parsed), AS_TRAINED)
 
 
-def _finish(model: onnx.ModelProto, name: str, shape: list[str | int], last: tuple[str, list[int] | None]) -> None:
+def finish(model: onnx.ModelProto, name: str, shape: list[str | int], last: tuple[str, list[int] | None]) -> None:
     """Give the graph's one output our name and shape."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
     (output,) = [each.name for each in model.graph.output]
     operator, axes = last
-    if axes is not None and model.opset_import[0].version >= 13:
-        model.graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), "axes"))
-        node = helper.make_node(operator, [output, "axes"], [name])
-    else:
-        node = helper.make_node(operator, [output], [name], **({} if axes is None else {"axes": axes}))
+    node = helper.make_node(operator, [output], [name])
+    if axes is not None:  # before opset 13, in which these networks are
+        node.attribute.append(helper.make_attribute("axes", axes))
     model.graph.node.append(node)
     del model.graph.output[:], model.graph.value_info[:]
     model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
-def _sealed(
+def sealed(
     add: Add,
     entry: Entry,
     page: str,
