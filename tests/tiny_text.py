@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -129,9 +130,9 @@ def seal_detector(folder: Path) -> Artifact:
     return seal_network(folder, manifest, model(nodes, constants, ["N", SIDE, SIDE, 3], outputs))
 
 
-def _publish(data_dir: Path, name: str, parts: dict[str, object], about: dict[str, object]) -> Version:
+def _publish(data_dir: Path, name: str, parts: Mapping[str, Callable[[Path], Artifact]], about: dict[str, object]) -> Version:
     store = Store(data_dir)
-    sealed = {does: store.add(seal) for does, seal in parts.items()}  # type: ignore[arg-type]
+    sealed = {does: store.add(seal) for does, seal in parts.items()}
     opened = {does: Recognizer(part, Network.open(part), task_of(part.manifest)) for does, part in sealed.items()}
     manifest = Manifest.model_validate(
         {

@@ -24,7 +24,8 @@ LETTERS, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 CHINESE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 LATIN_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSansCondensed-Bold.ttf", "LiberationSans-Bold.ttf", "LiberationSansNarrow-Bold.ttf",
-               "LiberationMono-Bold.ttf", "LiberationSans-Regular.ttf", "DejaVuSansCondensed.ttf")  # fmt: skip
+               "LiberationMono-Bold.ttf", "LiberationSans-Regular.ttf", "LiberationSansNarrow-Regular.ttf",
+               "DejaVuSansCondensed.ttf")  # fmt: skip
 FORMATS = (  # A a letter, 9 a digit, a blank: a gap, -: a hyphen, .: a dot or a sticker
     "AA 99 AAA", "A 999 AAA", "A 99 AAA", "A.AA 999", "AA.AA 9999", "AAA.A 99", "A.A 9999", "AA99 AAA", "AA-999-AA", "AA 999AA", "9999 AAA",
     "AAA 99999", "AA 99999", "99-AAA-9", "AA-99-99", "9-AAA-999", "AAA 999", "AAA9A99", "AAA-9999", "AAA 9999", "9AAA999", "AAA.9999",
@@ -126,18 +127,20 @@ def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0
     width, height = SIZE
     slack = rng.uniform(-0.045, 0.045, (4, 2)) * (width, 1.6 * height)
     slope = float(rng.normal(0, 0.16)) * height if rng.random() < tilted else 0.0  # a crop along the edges of a photo, not of the plate
-    low, high = -abs(slope), height + abs(slope)
-    corners = np.array([(0, low - slope), (0, high - slope), (width, high + slope), (width, low + slope)]) + slack
-    wide = Image.new("RGB", (width + 2 * AROUND, height + 2 * AROUND), tuple(int(level) for level in rng.integers(20, 230, 3)))
-    wide.paste(plate, (AROUND, AROUND))
-    seen = wide.transform(SIZE, Image.Transform.QUAD, [float(side) for side in (corners + AROUND).ravel()], Image.Resampling.BICUBIC)
+    wide, high = (float(rng.uniform(0, 0.12)) * width, float(rng.uniform(0, 0.25)) * height) if rng.random() < 0.5 else (0.0, 0.0)
+    left, right, above, below = -wide, width + wide, -abs(slope) - high, height + abs(slope) + high  # and more than the plate
+    corners = np.array([(left, above - slope), (left, below - slope), (right, below + slope), (right, above + slope)]) + slack
+    behind = Image.new("RGB", (width + 2 * AROUND, height + 2 * AROUND), tuple(int(level) for level in rng.integers(20, 230, 3)))
+    behind.paste(plate, (AROUND, AROUND))
+    seen = behind.transform(SIZE, Image.Transform.QUAD, [float(side) for side in (corners + AROUND).ravel()], Image.Resampling.BICUBIC)
     pixels = np.asarray(seen, np.float32)
-    (left, right), (above, below) = rng.uniform(0.55, 1.15, 2).tolist(), rng.uniform(0.75, 1.1, 2).tolist()
-    light = np.linspace(left, right, width)[None, :, None] * np.linspace(above, below, height)[:, None, None]
+    across, down = rng.uniform(0.55, 1.15, 2).tolist(), rng.uniform(0.75, 1.1, 2).tolist()
+    light = np.linspace(*across, width)[None, :, None] * np.linspace(*down, height)[:, None, None]
     if rng.random() < 0.15:  # a shadow, or a reflection
         edge = int(rng.integers(width))
         light[:, edge : edge + int(rng.integers(20, width))] *= rng.uniform(0.5, 1.5)
-    pixels = pixels * light * rng.uniform(0.45, 1.1) + rng.uniform(-15, 40)
+    cast = rng.uniform(0.7, 1.0, 3) if rng.random() < 0.3 else 1.0  # of the light, or of a camera that sees more red than there is
+    pixels = pixels * light * cast * rng.uniform(0.45, 1.1) + rng.uniform(-15, 40)
     seen = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     seen = seen.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 2.2)) if rng.random() < 0.7 else 0.0))
     if rng.random() < 0.2:
@@ -185,11 +188,11 @@ def _write(
     left, top, right, bottom = area
     shares = [1.0 if character.isalnum() else float(rng.uniform(0.25, 0.6)) for character in shown]
     most = (bottom - top) * 0.75  # pixels that a character is wide at most
-    unit = min((right - left) / sum(shares), most)
+    unit = min((right - left) * float(rng.uniform(0.72, 1.0)) / sum(shares), most)
     x = left + (right - left - unit * sum(shares)) / 2 * (1 + float(rng.uniform(-0.8, 0.8)))
-    tall = (bottom - top) * float(rng.uniform(0.8, 1.0))
+    tall = (bottom - top) * float(rng.uniform(0.62, 1.0))
     bold = int(rng.random() < 0.3)
-    fill = float(rng.uniform(0.72, 0.92))
+    fill = float(rng.uniform(0.68, 0.95))
     middle = (top + bottom) / 2
     for character, share in zip(shown, shares, strict=True):
         if character.isalnum():
@@ -211,7 +214,8 @@ def _stamp(
     left, top, right, bottom = letter.getbbox(character, stroke_width=2 * bold)
     mask = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
     ImageDraw.Draw(mask).text((-left, -top), character, 255, letter, stroke_width=2 * bold)
-    width = size[0] * (min(1.0, 2.2 * mask.width / mask.height) if character in "1I" else 1.0)
+    narrow = {"I": 0.3, "J": 0.8, "1": 0.55}.get(character)  # of a place; letters that are stretched to it no plate has
+    width = size[0] * (1.0 if narrow is None else narrow)
     mask = mask.resize((max(2, round(width)), max(2, round(size[1]))), Image.Resampling.BILINEAR)
     pen.bitmap((round(middle[0] - mask.width / 2), round(middle[1] - mask.height / 2)), mask, ink)
 

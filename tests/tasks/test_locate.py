@@ -20,7 +20,8 @@ def tilted(degrees: float, width: float = 60, height: float = 12) -> np.ndarray[
     angle = np.radians(degrees)
     along = (x - 80) * np.cos(angle) + (y - 60) * np.sin(angle)
     aside = (y - 60) * np.cos(angle) - (x - 80) * np.sin(angle)
-    return ((abs(along) < width / 2) & (abs(aside) < height / 2)).astype(np.float32)
+    inside: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = (abs(along) < width / 2) & (abs(aside) < height / 2)
+    return inside.astype(np.float32)
 
 
 @pytest.mark.parametrize("degrees", [0, 10, -25, 40])
@@ -67,7 +68,7 @@ def test_the_smallest_rectangle_holds_every_point(points: np.ndarray[tuple[int, 
     for one, other in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         edge = other - one
         away = edge[0] * (spread[:, 1] - one[1]) - edge[1] * (spread[:, 0] - one[0])
-        assert (away > -1e-6 * max(1, np.linalg.norm(edge))).all()
+        assert (away > -1e-6 * (1 + float(np.linalg.norm(edge)))).all()
 
 
 def test_lines_alone_are_no_answer() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mingmu.tasks.plate_rules import PATTERNS, allowed, kind_of, ranked
+from mingmu.tasks.plate_rules import PATTERNS, allowed, bare, kind_of, ranked
 from mingmu.tasks.read import Line
 
 LABELS = tuple("皖京ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -38,6 +38,12 @@ def test_its_confidence_is_that_of_the_character_that_was_chosen() -> None:
 def test_what_was_hardly_seen_is_not_chosen() -> None:
     read = line("皖", "8B", "1", "2", "3", "4", "5", sure=(0.98, 0.01))
     assert ranked(read, LABELS, CHINESE) is read
+
+
+def test_what_stands_between_the_parts_of_a_plate_is_left_out() -> None:
+    labels = (*LABELS, "·", "-")
+    read = Line(np.array([[1], [len(LABELS) + 1], [5], [len(LABELS) + 2]]), np.ones((4, 1), np.float32))
+    assert bare(read, labels).text(labels) == "皖C"
 
 
 def test_a_text_of_no_known_shape_stays() -> None:

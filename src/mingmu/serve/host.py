@@ -253,7 +253,8 @@ class Host:
         while isinstance(at, Look):
             readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
             at = await self._in(self._decoders, self._advance, road, readings, deadline)
-        return at.value
+        value: T = at.value
+        return value
 
     def _advance(self, road: Road[T], readings: list[Reading] | None, deadline: float) -> Look | Done[T]:
         if time.monotonic() > deadline:

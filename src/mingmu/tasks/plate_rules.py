@@ -54,6 +54,12 @@ def allowed(text: str, patterns: Sequence[Pattern]) -> bool:
     return any(len(text) == len(pattern) and all(map(str.__contains__, pattern, text)) for pattern in patterns)
 
 
+def bare(line: Line, labels: Sequence[str]) -> Line:
+    """The same line without what is no letter and no digit: dots, hyphens and blanks stand between the parts of a plate."""
+    kept = np.array([labels[each - 1].isalnum() for each in line.classes[:, 0].tolist()], bool)
+    return Line(line.classes[kept], line.confidences[kept])
+
+
 def ranked(line: Line, labels: Sequence[str], patterns: Sequence[Pattern]) -> Line:
     """The same line, with the likeliest of its characters chosen that a pattern allows; as it is, where none can be followed."""
     if allowed(line.text(labels), patterns):

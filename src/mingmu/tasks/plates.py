@@ -15,7 +15,7 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import BOXES, LANDMARKS, Outputs, Pixels
 from mingmu.tasks.detect import seen
 from mingmu.tasks.locate import CORNERS
-from mingmu.tasks.plate_rules import PATTERNS, allowed, kind_of, ranked
+from mingmu.tasks.plate_rules import PATTERNS, allowed, bare, kind_of, ranked
 from mingmu.tasks.read import Line
 from mingmu.tasks.rectification import rectified, size_of
 from mingmu.tasks.text import READER, lines_of, packed, unpacked
@@ -121,6 +121,7 @@ def _pieces(crop: Pixels, corners: Corners) -> list[Pixels]:
 def _chosen(lines: Sequence[Line], manifest: Manifest) -> tuple[Line, int]:
     """What a plate says, of its one line, or of that and two: what is written as plates are, or else what is surer. And how many lines."""
     patterns = PATTERNS[manifest.plates.rules] if manifest.plates else ()
+    lines = [bare(line, manifest.labels) for line in lines]
     whole = ranked(lines[0], manifest.labels, patterns)
     if len(lines) == 1:
         return whole, 1

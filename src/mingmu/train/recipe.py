@@ -14,7 +14,8 @@ from mingmu.core.errors import BadRequest
 from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate", "read")
+NAMES = ("fast", "accurate")
+READING = ("read", "plates")  # of texts
 HARMLESS = ("published", "none")  # weights
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -140,7 +141,7 @@ class Recipe(Table):
 
 def read(name: str) -> Recipe:
     """The recipe of a name that ships with Mingmu, or of a file. Raises BadRequest."""
-    path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in NAMES else Path(name)
+    path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in (*NAMES, *READING) else Path(name)
     if not path.is_file():
         raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
     try:

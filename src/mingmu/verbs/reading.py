@@ -91,12 +91,11 @@ def train_reader(
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
-    if recipe.net.weights not in HARMLESS:
-        raise BadRequest(f"readers learn from nothing; there is no place for the weights {recipe.net.weights!r}")
     found = reading.read(source, store.blobs, progress, texts=True)
     lesson = lesson_of(found.dataset, found.findings, recipe.seed)
     pixels = PixelSpec(size=readers.FRAME, fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
-    net, origin = readers.build(recipe.net.name, len(lesson.alphabet), recipe.seed), _origin(recipe)
+    weights = None if recipe.net.weights in HARMLESS else Path(recipe.net.weights)
+    net, origin = readers.build(recipe.net.name, len(lesson.alphabet), recipe.seed, weights), _origin(recipe)
     folder = store.data_dir / "runs" / name
     photos, held_out = (_photos(store, lesson, split, pixels, folder, progress) for split in ("train", "val"))
     left = seconds and max(1.0, seconds - (time.monotonic() - began) - AFTERWARDS)
@@ -145,7 +144,7 @@ def _photos(store: Store, lesson: TextLesson, split: str, pixels: PixelSpec, fol
 
 def _origin(recipe: Recipe) -> Origin:
     return Origin(
-        source="trained from nothing",
+        source="trained from nothing" if recipe.net.weights in HARMLESS else f"fine-tuned from {Path(recipe.net.weights).name}",
         licence="that of the photos it learned from",
         provenance=f"network: {recipe.net.name}, Mingmu's own, Apache-2.0",
     )

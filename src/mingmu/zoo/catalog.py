@@ -202,6 +202,18 @@ CATALOG = (
         ready=True,
     ),
     Entry(
+        name="plate-reader-latin",
+        task="read",
+        summary="one line of a number plate in Latin letters, European or American",
+        source=OURS,
+        file="zoo/weights/plate-reader-latin.onnx",
+        sha256="dccf411985f1694f52a65b08eec33d244c89a34ea2518f21d5a5fd781dba0542",
+        size=2_484_148,
+        licence="Apache-2.0",
+        provenance="trained from nothing by Mingmu's authors on plates that tools/make_plates.py drew; no photo of a real plate",
+        ready=True,
+    ),
+    Entry(
         name="plates",
         task="plates",
         summary="Chinese number plates, and where they are",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,8 +55,8 @@ def seal_plate_detector(add: Add, entry: Entry, page: str, weights: bytes) -> Ar
 def seal_plate_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
     """Seal and prove a reader that ships with Mingmu; its graph says which characters it reads. Raises BadModel, Unproven."""
     stored = {each.key: each.value for each in graph.parse(weights).metadata_props}
-    if "alphabet" not in stored:
-        raise BadModel(f"{entry.file} does not say which characters it reads")
+    if missing := {"alphabet", "recipe"} - stored.keys():
+        raise BadModel(f"{entry.file} does not say its {' and '.join(sorted(missing))}")
     manifest = Manifest(
         kind="model",
         name=entry.name,
@@ -63,7 +64,7 @@ def seal_plate_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Arti
         pixels=READER_PIXELS,
         labels=tuple(stored["alphabet"]),
         origin=Origin(source=page, licence=entry.licence, provenance=entry.provenance),
-        made_by=_made_by(stored.get("recipe", "mingmu train"), weights),
+        made_by={**_made_by("mingmu train", weights), "recipe": json.loads(stored["recipe"])},
     )
     return add(lambda folder: Network.open(seal_network(folder, manifest, weights)).prove())
 

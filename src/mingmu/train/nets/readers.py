@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from mingmu.core.errors import NotFound
+from mingmu.core.errors import BadModel, NotFound
+from mingmu.train.checkpoint import part_of
 from mingmu.train.nets.classifier import Classifier, Parts
+from mingmu.train.nets.files import read_state
 
 FRAME = (128, 32)  # pixels, width and height, that a line of text is read from
 MIDDLE = (127.5, 127.5, 127.5)
@@ -52,16 +56,29 @@ def crnn() -> Parts:
 READERS = {"lprnet": lprnet, "crnn": crnn}
 
 
-def build(name: str, characters: int, seed: int = 0) -> Classifier:
+def build(name: str, characters: int, seed: int = 0, checkpoint: Path | None = None) -> Classifier:
     """The reader of a name for an alphabet, drawn from the seed: pixels [N, 3, 32, 128] to logits [N, 32, 1 + characters].
 
-    Raises NotFound.
+    With the checkpoint of another training it begins as the best that one had, but for the head where the alphabet has another
+    length. Raises NotFound; BadModel, BadRequest for a file that is no such checkpoint.
     """
     if name not in READERS:
         raise NotFound(f"no network named {name!r} reads; there are {' and '.join(READERS)}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Classifier(READERS[name](), 1 + characters)
+        reader = Classifier(READERS[name](), 1 + characters)
+    if checkpoint is not None:
+        reader.learned = _take_up(reader, checkpoint)
+    return reader
+
+
+def _take_up(reader: Classifier, checkpoint: Path) -> bool:
+    known, ours = part_of(read_state(checkpoint), "best/"), reader.state_dict()
+    fitting = {key: tensor for key, tensor in known.items() if key in ours and tensor.shape == ours[key].shape}
+    if missing := sorted(key for key in ours.keys() - fitting.keys() if not key.startswith("head.")):
+        raise BadModel(f"{checkpoint} has not the weights of this reader: {missing[0]} is missing or of another shape")
+    reader.load_state_dict(fitting, strict=False)
+    return True
 
 
 def _thin(before: int, after: int) -> nn.Sequential:
