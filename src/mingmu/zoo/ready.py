@@ -27,7 +27,6 @@ PACKAGED: Mapping[str, Callable[[Add, Entry, str, bytes], Artifact]] = {
     "text-reader": seal_text_reader,
     "plate-detector": seal_plate_detector,
     "plate-reader-clp": seal_clp_reader,
-    "plate-reader-chinese": seal_plate_reader,
     "plate-reader-latin": seal_plate_reader,
 }
 
