@@ -134,8 +134,8 @@ def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0
     behind.paste(plate, (AROUND, AROUND))
     seen = behind.transform(SIZE, Image.Transform.QUAD, [float(side) for side in (corners + AROUND).ravel()], Image.Resampling.BICUBIC)
     pixels = np.asarray(seen, np.float32)
-    across, down = rng.uniform(0.55, 1.15, 2).tolist(), rng.uniform(0.75, 1.1, 2).tolist()
-    light = np.linspace(*across, width)[None, :, None] * np.linspace(*down, height)[:, None, None]
+    (west, east), (north, south) = rng.uniform(0.55, 1.15, 2).tolist(), rng.uniform(0.75, 1.1, 2).tolist()
+    light = np.linspace(west, east, width)[None, :, None] * np.linspace(north, south, height)[:, None, None]
     if rng.random() < 0.15:  # a shadow, or a reflection
         edge = int(rng.integers(width))
         light[:, edge : edge + int(rng.integers(20, width))] *= rng.uniform(0.5, 1.5)

@@ -89,7 +89,7 @@ def test_all_photos_of_a_text_are_on_one_side() -> None:
     for example in lesson.dataset:
         sides.setdefault(example.labels[0], set()).add(example.split)
     assert {len(side) for side in sides.values()} == {1}
-    assert [len(lesson.part(part)) for part in ("test", "val")] == [20, 8]
+    assert [len(lesson.part(part)) for part in ("test", "val")] == [20, 12]
 
 
 def test_too_long_and_too_few_texts_are_refused() -> None:

@@ -14,8 +14,8 @@ SEEN = 0.02  # how sure a character must be to be chosen against a surer one tha
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-CHINESE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # GA 36-2018, section 4.4.2: neither I nor O
-ENERGY = "ABCDEFGHJK"  # the same, table 3: what the engine of an electric or hybrid car runs on
+CHINESE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # GA 36-2018: neither I nor O
+ENERGY = "ABCDEFGHJK"  # the same: what the engine of an electric or hybrid car runs on
 LAST = {"警": "police", "学": "learner", "挂": "trailer", "港": "hong-kong", "澳": "macao", "领": "consulate"}
 
 Pattern = tuple[str, ...]  # what may stand at each place
