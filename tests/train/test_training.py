@@ -98,7 +98,7 @@ def test_too_little_time_and_too_few_photos_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_what_it_needs_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mingmu.verbs.training.find_spec", lambda name: None)
+    monkeypatch.setattr("mingmu.verbs.course.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'mingmu\[train\]'"):
         verbs.train(Store(tmp_path / "data"), tmp_path, name="colours", recipe=RECIPE)
 
