@@ -17,7 +17,7 @@ def cpu_count(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
 def plain_products() -> AbstractContextManager[object]:
     """From the call on, or within a block, numpy's matrix products take one processor each.
 
-    Those of heads are small and run side by side: several threads on one only wait for each other, and take the processors from the networks.
+    Those of heads are small and run side by side: several threads on one only wait for each other, and take processors from networks.
     """
     from threadpoolctl import threadpool_limits
 
