@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]  # [N, 2], x and y
-Pixels = NDArray[np.uint8]
+from mingmu.tasks.sampling import Pixels, Points, between, sampled
 
 SIDE = 112
-MOST_SHRUNK = 64  # pixels a side that are averaged to one: a face of that scale is larger than any picture
+SAMPLES = 2  # a side, of each pixel
 TEMPLATE: Points = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 """Where the five landmarks of a face lie in its 112x112 pixels: Deng et al., "ArcFace", CVPR 2019, and all that were trained like it."""
 
@@ -37,48 +35,7 @@ def scale_of(points: Points) -> float:
 
 
 def aligned(picture: Pixels, points: Points) -> Pixels:
-    """The face with these five landmarks, uint8 [112, 112, 3]; black where it lies outside of the picture.
-
-    Antialiased: the picture is first shrunk by a whole number, then each pixel is the mean of four samples between its pixels.
-    """
+    """The face with these five landmarks, uint8 [112, 112, 3], without jagged edges; black where it lies outside of the picture."""
     matrix, shift = similarity(points, TEMPLATE)
-    back = np.linalg.inv(matrix)
-    quarters = (np.arange(2 * SIDE) - 0.5) / 2  # two samples a pixel
-    x, y = np.meshgrid(quarters, quarters)
-    places = (np.stack([x, y], axis=-1) - shift) @ back.T
-    shrunk, places = _shrunk(picture, places, min(max(1, math.floor(scale_of(points))), MOST_SHRUNK))
-    samples = _sampled(shrunk, places)
-    pixels: Pixels = np.rint(samples.reshape(SIDE, 2, SIDE, 2, 3).mean(axis=(1, 3))).astype(np.uint8)
-    return pixels
-
-
-def _shrunk(picture: Pixels, places: Points, by: int) -> tuple[NDArray[np.float32], Points]:
-    """The part of a picture that places lie in, each `by` x `by` pixels averaged to one, with a black rim where it ends; the places in it.
-
-    However far away places lie, it takes no more memory than the picture.
-    """
-    size = np.array(picture.shape[1::-1])
-    ends = -(-size // by)
-    start = np.clip(np.floor(places.min(axis=(0, 1)) / by) - 1, -1, ends - 1).astype(int)
-    stop = np.clip(np.ceil(places.max(axis=(0, 1)) / by) + 2, start + 2, ends + 1).astype(int)
-    across, down = (stop - start).tolist()
-    part = np.zeros((down * by, across * by, 3), np.uint8)
-    left, top = np.maximum(start * by, 0)
-    right, bottom = np.minimum(stop * by, size)
-    x, y = (left, top) - start * by
-    part[y : y + bottom - top, x : x + right - left] = picture[top:bottom, left:right]
-    mean = part.reshape(down, by, across, by, 3).mean(axis=(1, 3), dtype=np.float32)
-    return mean, (places + 0.5) / by - 0.5 - start
-
-
-def _sampled(picture: NDArray[np.float32], places: Points) -> NDArray[np.float32]:
-    """The picture between its pixels, bilinear: float32 [..., 3] at places [..., 2]; its rim where they lie outside."""
-    height, width = picture.shape[:2]
-    places = np.clip(places, 0, (width - 1, height - 1))
-    whole = np.clip(np.floor(places), 0, (width - 2, height - 2)).astype(int)
-    x, y = whole[..., 0], whole[..., 1]
-    right, down = np.moveaxis((places - whole).astype(np.float32), -1, 0)[..., None]
-    upper = picture[y, x] * (1 - right) + picture[y, x + 1] * right
-    lower = picture[y + 1, x] * (1 - right) + picture[y + 1, x + 1] * right
-    between: NDArray[np.float32] = upper * (1 - down) + lower * down
-    return between
+    places = (between(SIDE, SIDE, SAMPLES) - shift) @ np.linalg.inv(matrix).T
+    return sampled(picture, places, SAMPLES, scale_of(points))
