@@ -80,6 +80,8 @@ def test_deleted_means_gone_from_every_file(store: Store, tmp_path: Path) -> Non
     assert not any(b"Bobadilla" in file for file in files)
     assert any(kept[0].tobytes() in file for file in files)
     assert store.galleries.names() == ["family"]
+    with pytest.raises(NotFound, match="no gallery named 'friends'"):
+        store.galleries.remove("friends")
 
 
 def test_an_export_has_all_that_there_is(store: Store) -> None:

@@ -73,4 +73,6 @@ def test_who_is_known_is_found_and_who_is_not_is_nobody(parts: FaceParts) -> Non
     assert {who: each.person for who, each in found.items()} == {"ada": "ada", "bob": "bob", "eve": None}
     nothing = Known((), np.empty(0, np.int64), np.empty((0, 0), np.float32))
     assert walk(identify(parts, photo("ada"), nothing)).faces[0].document()["similarity"] is None
-    assert walk(identify(parts, nobody(), known)).faces == ()
+    nowhere = walk(identify(parts, nobody(), known))
+    assert nowhere.faces == ()
+    assert nowhere.false_identification_rate == pytest.approx(3 * nowhere.false_match_rate, rel=1e-3)  # three faces to be taken for

@@ -41,7 +41,8 @@ def verify(
     from mingmu import verbs
     from mingmu.cli import render
 
-    verdict = verbs.verify_faces(_parts(load_settings(data_dir)), a, b, false_match_rate)
+    parts = _parts(load_settings(data_dir))
+    verdict = verbs.verify_faces(parts, a, b, false_match_rate)
     said = "the same person" if verdict.same else "different people"
     lines = [
         f"{said}: similarity {verdict.similarity:.3f}, threshold {verdict.threshold:.3f} (false-match rate {verdict.false_match_rate:g})"
@@ -50,7 +51,7 @@ def verify(
         if seen.found > 1:
             lines.append(f"{path}: {seen.found} faces; the largest was taken")
         lines += [f"{path}: {problem.detail}" for problem in seen.faces[0].problems]
-    render.print_result(as_json, verdict.document(), "\n".join(lines))
+    render.print_result(as_json, verdict.document() | parts.digests, "\n".join(lines))
 
 
 @app.command(epilog="Example: `mingmu faces enrol family Ada ada-1.jpg ada-2.jpg`")
@@ -85,10 +86,10 @@ def identify(
     from mingmu import verbs
     from mingmu.cli import render
 
-    settings = load_settings(data_dir)
-    found = verbs.identify(open_store(data_dir), _parts(settings), gallery, photo, false_match_rate)
+    parts = _parts(load_settings(data_dir))
+    found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate)
     if as_json:
-        return render.print_json({"gallery": gallery} | found.document())
+        return render.print_json({"gallery": gallery} | found.document() | parts.digests)
     rows = [
         (
             each.person or "unknown",

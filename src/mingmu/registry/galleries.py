@@ -18,6 +18,7 @@ from mingmu.tasks.faces import Vector
 from mingmu.tasks.identification import Known
 
 LONGEST_PERSON = 200  # characters
+MOST_REMEMBERED = 8  # galleries in memory, those that were read last
 MOST_FACES = 100_000  # of a gallery: more would need another search than an exact one
 
 
@@ -115,7 +116,10 @@ class Galleries:
             rows = connection.execute(select(table.person, table.vector).where(table.gallery == name).order_by(table.id)).all()
         known = _known([row.person for row in rows], [row.vector for row in rows])
         with self._lock:
+            self._known.pop(name, None)
             self._known[name] = revision, known
+            if len(self._known) > MOST_REMEMBERED:
+                del self._known[next(iter(self._known))]
         return known
 
     def export(self, name: str) -> dict[str, Any]:
@@ -144,10 +148,12 @@ class Galleries:
 
     def remove(self, name: str) -> None:
         """Delete a gallery and all that it holds, from the disk too. Raises NotFound, Overloaded."""
-        self.get(name)
+        check_name(name)
         with self._index.writing("faces") as connection:
-            connection.execute(delete(galleries).where(galleries.c.name == name))
+            gone = connection.execute(delete(galleries).where(galleries.c.name == name)).rowcount
         self._forget(name)
+        if not gone:
+            raise unknown_name("gallery", name, self.names())
 
     def _forget(self, name: str) -> None:
         with self._lock:

@@ -31,6 +31,14 @@ class FaceSchema(Strict):
     problems: list[FaceProblemSchema]
 
 
+class AnsweredSchema(Strict):
+    """What every answer about faces says."""
+
+    threshold: float = Field(description="The least similarity that counts as the same person.")
+    detector: str = Field(description="The digest of the recognizer that found the faces.")
+    embedder: str = Field(description="The digest of the recognizer that made vectors of them.")
+
+
 class TakenSchema(Strict):
     """What was taken of a photo."""
 
@@ -38,12 +46,11 @@ class TakenSchema(Strict):
     face: FaceSchema
 
 
-class VerdictSchema(Strict):
+class VerdictSchema(AnsweredSchema):
     """Whether two photos show the same person."""
 
     same: bool
     similarity: float = Field(ge=-1, le=1)
-    threshold: float
     false_match_rate: float = Field(description="Of two different people, how often they would be called the same.")
     a: TakenSchema
     b: TakenSchema
@@ -80,12 +87,11 @@ class IdentifiedSchema(FaceSchema):
     similarity: float | None = Field(description="To the most similar face of the gallery.")
 
 
-class IdentificationSchema(Strict):
+class IdentificationSchema(AnsweredSchema):
     """The faces of a photo, the largest first."""
 
     gallery: str
     faces: list[IdentifiedSchema]
-    threshold: float
     false_match_rate: float = Field(description="Of a comparison with one face of the gallery.")
     false_identification_rate: float = Field(description="How often a stranger is given some name, at most: it grows with the gallery.")
 
@@ -160,10 +166,11 @@ FACE = {
 ADA = {"person": "Ada", "faces": 2, "created": "2026-11-23T12:00:00+00:00"}
 FAMILY = {"name": "family", "embedder": "5d2c" + 60 * "0", "created": "2026-11-23T12:00:00+00:00"}
 TAKEN = {"faces": 1, "face": FACE}
-VERDICT = {"same": True, "similarity": 0.602, "threshold": 0.3413, "false_match_rate": 0.001, "a": TAKEN, "b": TAKEN}
+WHO = {"detector": "e405" + 60 * "0", "embedder": "5d2c" + 60 * "0"}
+VERDICT = {"same": True, "similarity": 0.602, "threshold": 0.3413, "false_match_rate": 0.001, "a": TAKEN, "b": TAKEN, **WHO}
 FOUND = {
     "gallery": "family", "faces": [{"person": "Ada", "similarity": 0.778} | FACE],
-    "threshold": 0.4058, "false_match_rate": 0.0001, "false_identification_rate": 0.0002,
+    "threshold": 0.4058, "false_match_rate": 0.0001, "false_identification_rate": 0.0002, **WHO,
 }  # fmt: skip
 VECTORS = [{"created": ADA["created"], "vector": [0.6, 0.8]}]
 LISTED = (400, 404, 500, 503)

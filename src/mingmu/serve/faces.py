@@ -15,7 +15,7 @@ from mingmu.serve.bodies import images_in, media_type_of
 from mingmu.serve.forms import named_files_in_form
 from mingmu.serve.queries import Page, flag, query, share
 from mingmu.serve.replies import json_answer, service_of, store_of
-from mingmu.serve.service import Call, Service
+from mingmu.serve.service import Call
 from mingmu.tasks import identification, verification
 from mingmu.tasks.faces import DETECTOR, EMBEDDER, FaceParts
 
@@ -26,9 +26,10 @@ async def verify(request: Request) -> Response:
     async with service.call(request) as call:
         a, b = _two_photos(call.body, request.headers.get("content-type", ""))
         call.visit.images = 2
-        road = verification.verify(await _parts(service), a, b, rate)
+        parts = await _parts(request)
+        road = verification.verify(parts, a, b, rate)
         verdict = await service.host.follow(road, deadline=call.deadline, turns=call.turns)
-    return json_answer(verdict.document())
+    return json_answer(verdict.document() | parts.digests)
 
 
 def galleries(request: Request) -> Response:
@@ -42,7 +43,7 @@ async def create_gallery(request: Request) -> Response:
     """Make an empty gallery."""
     service, name = service_of(request), query(request, "name").get("name", "")
     check_name(name)
-    embedder = (await _parts(service)).embedder.digest
+    embedder = (await _parts(request)).embedder.digest
     return json_answer(asdict(await service.host.look_up(service.host.store.galleries.create, name, embedder)))
 
 
@@ -60,7 +61,7 @@ async def enrol(request: Request) -> Response:
     person, force, kept = person_named(given.get("person", "")), flag(given, "force"), service.host.store.galleries
     async with service.call(request) as call:
         photos = _photos(call, request.headers.get("content-type", ""), service.max_images)
-        parts = await _parts(service)
+        parts = await _parts(request)
         await service.host.look_up(_check_embedder, kept, name, parts)
         road = identification.fit_faces(parts, photos, force=force)
         vectors = await service.host.follow(road, deadline=call.deadline, turns=call.turns)
@@ -73,10 +74,10 @@ async def identify(request: Request) -> Response:
     service, name, rate = service_of(request), request.path_params["name"], _rate(query(request, "false_match_rate"))
     async with service.call(request) as call:
         (photo,) = _photos(call, request.headers.get("content-type", ""), 1)
-        parts = await _parts(service)
+        parts = await _parts(request)
         known = await service.host.look_up(service.host.store.galleries.known, name, parts.embedder.digest)
         found = await service.host.follow(identification.identify(parts, photo, known, rate), deadline=call.deadline, turns=call.turns)
-    return json_answer({"gallery": name} | found.document())
+    return json_answer({"gallery": name} | found.document() | parts.digests)
 
 
 def remove_person(request: Request) -> Response:
@@ -111,13 +112,15 @@ ROUTES: list[tuple[str, str, Any]] = [
 ]
 
 
-async def _parts(service: Service) -> FaceParts:
+async def _parts(request: Request) -> FaceParts:
     """The two networks; raises NotFound where the operator has not got them: nobody's request decides that faces are looked at here."""
+    host, visit = service_of(request).host, request.scope["visit"]
     try:
-        detector, embedder = [await service.host.served(name) for name in (DETECTOR, EMBEDDER)]
+        detector, embedder = [await host.served(name) for name in (DETECTOR, EMBEDDER)]
     except NotFound as error:
         hint = f"run `mingmu pull {DETECTOR}` and `mingmu pull {EMBEDDER}` on its machine"
         raise NotFound(f"this service has no networks for faces; {hint}") from error
+    visit.meets(embedder)
     return FaceParts(detector.recognizer, embedder.recognizer)
 
 

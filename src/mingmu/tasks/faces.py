@@ -33,6 +33,11 @@ class FaceParts:
     detector: Recognizer
     embedder: Recognizer
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Who answers, as JSON has it."""
+        return {"detector": self.detector.digest, "embedder": self.embedder.digest}
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
