@@ -36,7 +36,7 @@ def publish(data_dir: Path) -> str:
     return store.publish("mobilefacenet", store.add(seal_embedder).digest).digest
 
 
-def seal_finder(folder: Path) -> Artifact:
+def seal_finder(folder: Path, landmarks: int = 5) -> Artifact:
     """A detector whose one box is three quarters of the picture wide; its score is the brightest value."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
@@ -58,21 +58,26 @@ def seal_finder(folder: Path) -> Artifact:
     }
     shapes: dict[str, list[int | str]] = {"boxes": ["N", 1, 4], "scores": ["N", 1, 1], "landmarks": ["N", 1, 5, 2]}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
-    detect = DetectSpec(threshold=0.5, landmarks=5)
+    detect = DetectSpec(threshold=0.5, landmarks=landmarks)
     manifest = Manifest(kind="model", name="yunet", task="detect", pixels=PIXELS, labels=("face",), detect=detect, origin=ORIGIN)
     return seal_network(folder, manifest, model(nodes, constants, ["N", 8, 8, 3], outputs))
 
 
-def seal_embedder(folder: Path) -> Artifact:
+def seal_embedder(folder: Path, longer: float = 1) -> Artifact:
     """A vector is how far the mean colour is from grey."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["means"], axes=[1, 2], keepdims=0),
         helper.make_node("Sub", ["means", "grey"], ["colour"]),
         helper.make_node("ReduceL2", ["colour"], ["length"], axes=[1], keepdims=1),
-        helper.make_node("Div", ["colour", "length"], ["features"]),
+        helper.make_node("Div", ["colour", "length"], ["direction"]),
+        helper.make_node("Mul", ["direction", "longer"], ["features"]),
     ]
     outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3])]
     pixels, strangers = PixelSpec(size=(112, 112), fit="squash"), EmbedSpec(mean=0, deviation=0.1, pairs=100, things=3)
     manifest = Manifest(kind="model", name="mobilefacenet", task="embed", pixels=pixels, embed=strangers, origin=ORIGIN)
-    return seal_network(folder, manifest, model(nodes, {"grey": np.array(90, np.float32)}, ["N", 112, 112, 3], outputs))
+    return seal_network(
+        folder,
+        manifest,
+        model(nodes, {"grey": np.array(90, np.float32), "longer": np.array(longer, np.float32)}, ["N", 112, 112, 3], outputs),
+    )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mingmu import verbs
-from mingmu.core.errors import BadImage, UnfitFace
+from mingmu.core.errors import BadArtifact, BadImage, UnfitFace
+from mingmu.core.network import Network
 from mingmu.core.pipeline import walk
 from mingmu.core.pixels import encode_png
 from mingmu.settings import Settings
@@ -32,6 +33,13 @@ def test_a_face_is_found_where_it_is_with_its_landmarks(parts: FaceParts) -> Non
     assert face.box.landmarks[0] == pytest.approx((38.2946 / 112 * 160, 51.6963 / 112 * 160), abs=0.02)
     assert (seen.found, face.problems) == (1, ())
     assert np.linalg.norm(face.vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_parts_that_give_something_else_are_not_sealed(tmp_path: Path) -> None:
+    with pytest.raises(BadArtifact, match=r"landmarks .1, 4, 2. are needed"):
+        Network.open(tiny_faces.seal_finder(tmp_path / "finder", landmarks=4)).prove()
+    with pytest.raises(BadArtifact, match="a vector of length 1"):
+        Network.open(tiny_faces.seal_embedder(tmp_path / "embedder", longer=2)).prove()
 
 
 def test_the_same_person_is_the_same_and_another_one_is_not(parts: FaceParts) -> None:
