@@ -100,6 +100,10 @@ def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:
 
 def _answer(row: dict[str, Any]) -> Answer:
     if "boxes" in row:
-        return Boxes(tuple(Box(**box) for box in row["boxes"]))
+        return Boxes(tuple(_box(box) for box in row["boxes"]))
     labels = tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"])
     return Labels(labels, row.get("abstain", False))
+
+
+def _box(row: dict[str, Any]) -> Box:
+    return Box(**row | {"landmarks": tuple((x, y) for x, y in row.get("landmarks", ()))})

@@ -42,6 +42,7 @@ class Box:
     y: float
     width: float
     height: float
+    landmarks: tuple[tuple[float, float], ...] = ()  # points, x and y, of a detector that gives some; they may lie outside of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Boxes:
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
         names = Box.__slots__
-        return {"boxes": [{name: getattr(box, name) for name in names} for box in self.boxes]}
+        return {"boxes": [{name: getattr(box, name) for name in names if name != "landmarks" or box.landmarks} for box in self.boxes]}
 
     def draw(self, image: bytes) -> bytes:
         """The picture, an image file, with the boxes drawn on it: a JPEG."""

@@ -54,6 +54,7 @@ def draw_on(pixels: Pixels, answer: Answer, size: tuple[int, int]) -> Pixels:
         placed = [(box, _area(box, across, down)) for box in answer.boxes]
         for box, area in reversed(placed):  # the surest lie on top
             pen.frame(area, colour_of(box.label))
+            pen.dots([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
         for box, area in placed:  # and have the first choice of where their label goes
             pen.tag(f"{box.label} {box.score:.0%}", area, colour_of(box.label))
     return np.asarray(canvas)
@@ -89,6 +90,11 @@ class _Pen:
             return
         self._draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=self._line + 1)
         self._draw.rectangle((left, top, right, bottom), outline=colour, width=self._line)
+
+    def dots(self, points: list[tuple[float, float]], colour: Colour) -> None:
+        """Landmarks, with a dark edge."""
+        for x, y in points:
+            self._draw.circle((x, y), 1.5 * self._line, fill=colour, outline=(0, 0, 0))
 
     def tag(self, text: str, area: Area, colour: Colour) -> None:
         """A label of a box: above it, or else where it is inside the picture, and on no other."""

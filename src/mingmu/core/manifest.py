@@ -46,6 +46,16 @@ class DetectSpec(Strict):
     threshold: float = Field(default=0.3, ge=0, le=1)  # the least score
     overlap: float = Field(default=0.45, ge=0, le=1)  # two boxes of a label that share more of their union are one thing
     most: int = Field(default=100, ge=1, le=1000)
+    landmarks: int = Field(default=0, ge=0, le=1000)  # points that the network gives beside each box
+
+
+class EmbedSpec(Strict):
+    """How alike the vectors of different things are, as it was measured: what thresholds are made of."""
+
+    mean: float = Field(ge=-1, le=1)  # of the cosines
+    deviation: float = Field(gt=0, le=1)
+    pairs: int = Field(ge=2)  # so many were looked at
+    things: int = Field(ge=2)  # of so many different things
 
 
 class Origin(Strict):
@@ -86,6 +96,7 @@ class Manifest(Strict):
     label_ids: tuple[str, ...] = ()
     head: HeadSpec | None = None
     detect: DetectSpec | None = None
+    embed: EmbedSpec | None = None
     origin: Origin
     runs: Runs = Runs()
     tolerance: Tolerance = Tolerance()
@@ -101,6 +112,8 @@ class Manifest(Strict):
             raise ValueError(f"a classifier has at least 2 labels, this one has {len(self.labels)}")
         if (self.task == "detect") != (self.detect is not None):
             raise ValueError(f"a manifest for {self.task} has {'no' if self.detect is None else 'a'} detect section")
+        if self.task != "embed" and self.embed is not None:
+            raise ValueError(f"a manifest for {self.task} has an embed section")
         if self.task == "detect" and not self.labels:
             raise ValueError("a detector has at least 1 label")
         if len(set(self.labels)) != len(self.labels):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mingmu.core.artifact import GRAPH, PROBES, Artifact
 from mingmu.core.errors import BadArtifact, BadModel
 from mingmu.core.manifest import Manifest, Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
-from mingmu.core.runtime import BOXES, MAP, READ, SCORES, OnnxRuntime, Outputs, Runtime
+from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, MAP, READ, SCORES, OnnxRuntime, Outputs, Runtime
 
 
 def runtime_of(model: bytes, runs: Runs, *, threads: int = 1) -> Runtime:
@@ -88,8 +90,20 @@ class Network:
 
 def _check_shapes(manifest: Manifest, rows: Outputs) -> None:
     """Raise BadArtifact unless one image has a score for each label, or for each label and box."""
+    if manifest.task == "embed":
+        return _check_vector(manifest, rows)
     scores, boxes, labels = rows[SCORES].shape, rows[BOXES].shape if manifest.task == "detect" else None, len(manifest.labels)
     if boxes is None and scores != (labels,):
         raise BadArtifact(f"{manifest.name}: scores {scores} for {labels} labels")
     if boxes is not None and (boxes != (boxes[0], 4) or scores != (boxes[0], labels)):
         raise BadArtifact(f"{manifest.name}: boxes {boxes} and scores {scores} for {labels} labels; [N, 4] and [N, {labels}] are needed")
+    if manifest.detect and manifest.detect.landmarks:
+        wanted = (scores[0], manifest.detect.landmarks, 2)
+        if LANDMARKS not in rows or rows[LANDMARKS].shape != wanted:
+            raise BadArtifact(f"{manifest.name}: landmarks {list(wanted)} are needed, beside each box")
+    return None
+
+
+def _check_vector(manifest: Manifest, rows: Outputs) -> None:
+    if rows[FEATURES].ndim != 1 or abs(float(np.square(rows[FEATURES]).sum()) - 1) > 1e-3:
+        raise BadArtifact(f"{manifest.name}: features of one image are a vector of length 1; these have the shape {rows[FEATURES].shape}")

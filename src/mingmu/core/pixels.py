@@ -64,10 +64,13 @@ class View:
 
     def back(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Corners (left, top, right, bottom), float32 [N, 4], from pixels of the frame to those of the original, cut at its edges."""
+        return np.clip(self.points_back(boxes.reshape(-1, 2, 2)), 0, self.original).reshape(-1, 4).astype(np.float32)
+
+    def points_back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points, float32 [..., 2], from pixels of the frame to those of the original; some may lie outside of it."""
         (width, height), (left, top, right, bottom) = self.size, self.box
         scale = np.array([(right - left) / width, (bottom - top) / height], np.float64)
-        corners = boxes.reshape(-1, 2, 2) * scale + (left, top)
-        return np.clip(corners, 0, self.original).reshape(-1, 4).astype(np.float32)
+        return (points * scale + (left, top)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mingmu.core.answers import ANY, Answer, Labels, Wish, Wished
 from mingmu.core.artifact import Artifact
 from mingmu.core.doubt import prediction_sets
-from mingmu.core.errors import BadArtifact, BadRequest, MingmuError, NoCoverage, NotExplainable
+from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NoCoverage, NotExplainable
 from mingmu.core.head import Head, Scores
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
@@ -117,9 +117,11 @@ class Recognizer:
         return self.scores_from(self.outputs(frames))
 
     def check(self, wish: Wish) -> None:
-        """Raise NoCoverage or BadRequest for what it cannot give of any image."""
+        """Raise NoCoverage, BadRequest or Conflict for what it cannot give of any image."""
         if wish.coverage is not None and not self.covers:
             raise NoCoverage(f"{self.manifest.name} was sealed without held-out scores, so it can promise no coverage")
+        if self.manifest.task == "embed":
+            raise Conflict(f"{self.manifest.name} gives vectors for comparing, no answer about one picture; it is a part of `mingmu faces`")
         if self.manifest.task != "detect" and (wish.threshold is not None or wish.overlap is not None):
             raise BadRequest(f"{self.manifest.name} gives labels; a threshold and an overlap are for boxes")
 

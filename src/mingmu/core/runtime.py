@@ -23,6 +23,7 @@ FEATURES = "features"  # of a backbone: what heads read
 MAP = "map"  # of a backbone: the feature map whose mean over space is `features`
 SCORES = "scores"  # of a whole model
 BOXES = "boxes"  # of a detector: corners (left, top, right, bottom) in pixels of the frame, one row for each row of its scores
+LANDMARKS = "landmarks"  # of some detectors: points [P, 2] in pixels of the frame, beside each box
 READ: Mapping[str, tuple[str, ...]] = {"classify": (SCORES,), "detect": (BOXES, SCORES), "embed": (FEATURES,)}  # of a whole model, by task
 
 PROVIDERS: Mapping[Provider, str] = {  # what ONNX Runtime calls them

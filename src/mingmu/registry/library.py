@@ -14,7 +14,7 @@ from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tunings
-from mingmu.tasks import task_named
+from mingmu.tasks import task_of
 
 log = logging.getLogger("mingmu.registry")
 
@@ -39,7 +39,7 @@ class Library:
         artifact = self._artifact(digest)
         manifest = artifact.manifest
         if manifest.head is None:
-            return Recognizer(artifact, self.network(artifact), task_named(manifest.task), limits=self.limits)
+            return Recognizer(artifact, self.network(artifact), task_of(manifest), limits=self.limits)
         backbone = self._artifact(manifest.head.backbone)
         network = self.network(backbone, digest)
         try:
@@ -88,7 +88,7 @@ class Library:
         return self._proven(artifact, artifact)
 
     def _with_head(self, artifact: Artifact, network: Network) -> Recognizer:
-        recognizer = Recognizer(artifact, network, task_named(artifact.manifest.task), Head.open(artifact), self.limits)
+        recognizer = Recognizer(artifact, network, task_of(artifact.manifest), Head.open(artifact), self.limits)
         recognizer.prove()
         return recognizer
 

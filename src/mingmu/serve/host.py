@@ -24,11 +24,13 @@ from mingmu.core.cpus import cpu_count
 from mingmu.core.drawing import draw
 from mingmu.core.errors import BadRequest, DeadlineExceeded, NotExplainable, Overloaded, QueueFull
 from mingmu.core.network import Network
+from mingmu.core.pipeline import Done, Look, Road, advance
 from mingmu.core.pixels import Frame, Limits, encode_png, is_light
 from mingmu.core.recognizer import Reading, Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from mingmu.serve.attendance import together
 from mingmu.serve.batcher import Batcher, Crew, IsAlone
 from mingmu.serve.cache import Cache, key_of
 from mingmu.serve.repertoire import Repertoire
@@ -234,6 +236,25 @@ class Host:
             raise BadRequest(f"pixels have the shape {list(pixels.shape)}; this recognizer takes [{height}, {width}, 3]")
         frame = Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height)))
         return await self._see(served, Decoded(frame, 0.0), deadline, explain=False)
+
+    async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
+        """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
+        at: Look | Done[T] = await self._in(self._decoders, self._advance, road, None, deadline)
+        while isinstance(at, Look):
+            readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
+            at = await self._in(self._decoders, self._advance, road, readings, deadline)
+        return at.value
+
+    def _advance(self, road: Road[T], readings: list[Reading] | None, deadline: float) -> Look | Done[T]:
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded("the request's deadline passed before its answer was ready")
+        with self._crew.busy():
+            return advance(road, readings)
+
+    async def _read(self, recognizer: Recognizer, frame: Frame, deadline: float, turns: asyncio.Semaphore) -> Reading:
+        work = _Work(recognizer.manifest.name, recognizer, Decoded(frame, 0.0), deadline, explain=False)
+        async with turns:
+            return (await self._batcher(recognizer).submit(work, deadline=deadline)).value.reading
 
     async def explain(self, served: Served, seen: Seen) -> bytes:
         """A PNG of the frame, with what speaks for the top class marked on it."""

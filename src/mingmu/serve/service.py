@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from mingmu.core.answers import ANY
 from mingmu.core.errors import BadRequest
 from mingmu.serve.attendance import attended
 from mingmu.serve.bodies import Budget, Take, read_body
@@ -86,9 +87,10 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._reader, _undisturbed, parse, args)
 
     async def served(self, reference: str, visit: Visit) -> Served:
-        """The recognizer that a request asks for; noted for its log line."""
+        """The recognizer that a request asks for; noted for its log line. Raises Conflict for one that answers nothing by itself."""
         served = await self.host.served(reference)
         visit.meets(served)
+        served.recognizer.check(ANY)
         return served
 
 

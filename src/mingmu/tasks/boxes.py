@@ -20,9 +20,10 @@ class Found:
     boxes: Floats  # [N, 4] left, top, right, bottom
     scores: Floats  # [N]
     classes: Ints  # [N]
+    rows: Ints  # [N], which of the boxes that were given these are
 
     def __getitem__(self, which: Ints) -> Found:
-        return Found(self.boxes[which], self.scores[which], self.classes[which])
+        return Found(self.boxes[which], self.scores[which], self.classes[which], self.rows[which])
 
 
 def found_in(boxes: Floats, scores: Floats, *, threshold: float, overlap: float, most: int) -> Found:
@@ -33,7 +34,7 @@ def found_in(boxes: Floats, scores: Floats, *, threshold: float, overlap: float,
         surest = np.sort(np.argpartition(-kept, CONSIDERED)[:CONSIDERED])
         rows, classes, kept = rows[surest], classes[surest], kept[surest]
     order = np.argsort(-kept, kind="stable")
-    found = Found(boxes[rows[order]], kept[order], classes[order])
+    found = Found(boxes[rows[order]], kept[order], classes[order], rows[order])
     return found[suppress(found.boxes, found.classes, overlap, most)]
 
 

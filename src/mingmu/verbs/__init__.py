@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
+from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
 from mingmu.verbs.measuring import compare, evaluate
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -63,13 +64,18 @@ __all__ = [
     "compare",
     "compress",
     "curve_json",
+    "enrol",
     "ensure",
     "evaluate",
     "export",
+    "galleries_json",
+    "identify",
     "image_sources",
     "import_model",
     "install",
     "listing",
+    "measure_faces",
+    "open_faces",
     "open_recognizer",
     "options_of",
     "page_of",
@@ -90,4 +96,5 @@ __all__ = [
     "tune",
     "untune",
     "verify",
+    "verify_faces",
 ]

@@ -11,7 +11,7 @@ from mingmu.core.head import Head
 from mingmu.core.network import Network
 from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store, Version
-from mingmu.tasks import task_named
+from mingmu.tasks import task_of
 
 
 class Homes:
@@ -42,7 +42,7 @@ class Homes:
         return found
 
     def _opened(self, artifact: Artifact) -> Recognizer:
-        found = self.at_home(Recognizer(artifact, self._sealed, task_named(artifact.manifest.task), Head.open(artifact)))
+        found = self.at_home(Recognizer(artifact, self._sealed, task_of(artifact.manifest), Head.open(artifact)))
         found.prove()
         return found
 

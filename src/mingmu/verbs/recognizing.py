@@ -154,8 +154,9 @@ def recognize(
 
 def check_classifier(recognizer: Recognizer, verb: str) -> None:
     """Raise Conflict for what gives no labels of whole pictures."""
-    if recognizer.manifest.task != "classify":
-        raise Conflict(f"{recognizer.manifest.name} finds boxes, it is no classifier; {verb} is for classifiers alone, so far")
+    gives = {"detect": "finds boxes", "embed": "gives vectors"}
+    if (task := recognizer.manifest.task) != "classify":
+        raise Conflict(f"{recognizer.manifest.name} {gives[task]}, it is no classifier; {verb} is for classifiers alone, so far")
 
 
 def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:

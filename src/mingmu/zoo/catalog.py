@@ -84,7 +84,7 @@ CATALOG = (
     Entry(
         name="yunet",
         task="detect",
-        summary="faces with boxes and five landmarks, 320 px",
+        summary="faces with boxes and five landmarks, 640 px",
         source=Web(
             page="https://github.com/ShiqiYu/libfacedetection.train",
             url="https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24/onnx/yunet_n_320_320.onnx",
@@ -94,6 +94,7 @@ CATALOG = (
         size=317_434,
         licence="Apache-2.0",
         provenance="YuNet-n by Shiqi Yu, trained on WIDER FACE",
+        ready=True,
     ),
     Entry(
         name="mobilefacenet",
@@ -106,6 +107,7 @@ CATALOG = (
         licence="Apache-2.0",
         provenance="MobileFaceNet by foamliu, trained on MS-Celeb-1M, a set of photos that its publisher withdrew: "
         "make sure that you may use it. The repository keeps it in parts, so this one file comes from a mirror",
+        ready=True,
     ),
 )
 

@@ -58,7 +58,7 @@ def adopt_detector(
     check_size(source, pixels)
     wrapped = prepended(parsed, source, normalisation)
     finished = (_yolox if decoding.decoder == "yolox" else _boxes)(wrapped, decoding, pixels, len(labels))
-    _check(finished, pixels)
+    check_detector(finished, pixels)
     how: dict[str, JsonValue] = {"how": "mingmu import", "decoding": asdict(decoding)}
     try:
         manifest = Manifest(
@@ -86,7 +86,7 @@ def _yolox(model: onnx.ModelProto, _: Decoding, pixels: PixelSpec, labels: int) 
         raise BadModel(
             f"the network gives {list(rows)}; [N, A, {5 + labels}] is needed: 4 for the box, 1, and one for each of {labels} labels"
         )
-    grid, strides = _grid(pixels, rows[1])
+    grid, strides = grid_of(pixels, rows[1])
     parts = {"offset": [0, 1], "extent": [2, 3], "any": [4], "each": [*range(5, 5 + labels)]}
     constants: dict[str, Array] = {f"{part}_columns": np.array(columns, np.int64) for part, columns in parts.items()}
     constants |= {"grid": grid, "strides": strides, "half_strides": strides * np.float32(0.5)}
@@ -97,10 +97,10 @@ def _yolox(model: onnx.ModelProto, _: Decoding, pixels: PixelSpec, labels: int) 
         ("Mul", ["cells", "strides"], "middles", {}),
         ("Exp", ["extent"], "sides", {}),
         ("Mul", ["sides", "half_strides"], "halves", {}),
-        *_corners(BOXES),
+        *corner_nodes(BOXES),
         ("Mul", ["any", "each"], SCORES, {}),
     ]
-    return _finished(model, nodes, constants)
+    return finished_graph(model, nodes, constants)
 
 
 def _boxes(model: onnx.ModelProto, decoding: Decoding, pixels: PixelSpec, labels: int) -> bytes:
@@ -115,19 +115,21 @@ def _boxes(model: onnx.ModelProto, decoding: Decoding, pixels: PixelSpec, labels
     if not corners:
         constants |= {"first": np.array([0, 1], np.int64), "last": np.array([2, 3], np.int64), "half": np.array(0.5, np.float32)}
         nodes += [("Gather", ["placed", "first"], "middles", {"axis": 2}), ("Gather", ["placed", "last"], "sides", {"axis": 2})]
-        nodes += [("Mul", ["sides", "half"], "halves", {}), *_corners(BOXES)]
+        nodes += [("Mul", ["sides", "half"], "halves", {}), *corner_nodes(BOXES)]
     if softmax:
         constants["known"] = np.arange(labels, dtype=np.int64)
         nodes += [("Softmax", ["logits"], "shares", {"axis": 2}), ("Gather", ["shares", "known"], SCORES, {"axis": 2})]
     elif decoding.scores == "sigmoid":
         nodes.append(("Sigmoid", ["logits"], SCORES, {}))
-    return _finished(model, nodes, constants)
+    return finished_graph(model, nodes, constants)
 
 
 Node = tuple[str, list[str], str, dict[str, int]]  # operator, inputs, output, attributes
+Outline = Mapping[str, tuple[int | str, ...]]
+PLAIN: Outline = {BOXES: (4,), SCORES: ("C",)}
 
 
-def _corners(output: str) -> list[Node]:
+def corner_nodes(output: str) -> list[Node]:
     return [
         ("Sub", ["middles", "halves"], "upper", {}),
         ("Add", ["middles", "halves"], "lower", {}),
@@ -148,7 +150,7 @@ def _chosen(model: onnx.ModelProto, pixels: PixelSpec, classes: int) -> tuple[st
     return boxes[0], scores[0]
 
 
-def _grid(pixels: PixelSpec, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def grid_of(pixels: PixelSpec, rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The cell, float32 [1, A, 2], and its stride, float32 [1, A, 1], of each row; raises BadModel unless there is a row for each cell."""
     width, height = pixels.size
     for levels in LEVELS:
@@ -160,14 +162,14 @@ def _grid(pixels: PixelSpec, rows: int) -> tuple[NDArray[np.float32], NDArray[np
     raise BadModel(f"the network gives {rows} rows for {width}x{height} pixels; a YOLOX has {cells}, one for each cell of its grids")
 
 
-def _finished(model: onnx.ModelProto, nodes: Sequence[Node], constants: Mapping[str, Array]) -> bytes:
-    """The graph's bytes, with more nodes behind it, and the outputs `boxes` and `scores`."""
+def finished_graph(model: onnx.ModelProto, nodes: Sequence[Node], constants: Mapping[str, Array], outputs: Outline = PLAIN) -> bytes:
+    """The graph's bytes, with more nodes behind it, and its outputs: by name, the shape behind images and boxes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     finished = onnx.ModelProto()
     finished.CopyFrom(model)
-    place = {name: f"decode/{name}" for name in {*constants, *(node[2] for node in nodes)} - {BOXES, SCORES}}
+    place = {name: f"decode/{name}" for name in {*constants, *(node[2] for node in nodes)} - {*outputs}}
     for operator, inputs, output, attributes in nodes:
         named = [place.get(name, name) for name in inputs]
         node = helper.make_node(operator, named, [place.get(output, output)], name=f"decode/{output}")
@@ -175,8 +177,8 @@ def _finished(model: onnx.ModelProto, nodes: Sequence[Node], constants: Mapping[
         finished.graph.node.append(node)
     finished.graph.initializer.extend(numpy_helper.from_array(value, place[name]) for name, value in constants.items())
     del finished.graph.output[:]
-    for name, last in ((BOXES, 4), (SCORES, "C")):
-        finished.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", "A", last]))
+    for name, shape in outputs.items():
+        finished.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", "A", *shape]))
     return bytes(finished.SerializeToString(deterministic=True))
 
 
@@ -200,7 +202,7 @@ def _shapes(model: onnx.ModelProto, pixels: PixelSpec) -> dict[str, tuple[int, .
     return {name: found[f"shape/{number}"].shape for number, name in enumerate(names)}
 
 
-def _check(model: bytes, pixels: PixelSpec) -> None:
+def check_detector(model: bytes, pixels: PixelSpec) -> None:
     """Raise BadModel unless a batch gives what its images give alone, and that can be boxes and scores."""
     batch, runtime = noise(pixels), OnnxRuntime(model)
     try:

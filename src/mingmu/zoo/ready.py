@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mingmu.core.artifact import Artifact
-from mingmu.zoo.catalog import Entry, Package
+from mingmu.zoo.catalog import Entry, Package, Web
 from mingmu.zoo.embedded import Add, Progress, seal_embedded
+from mingmu.zoo.faces import seal_mobilefacenet, seal_yunet
 from mingmu.zoo.objects import seal_objects
 from mingmu.zoo.pull import pull
+
+SEALERS: Mapping[str, Callable[[Add, Entry, Web, bytes], Artifact]] = {
+    "objects": seal_objects,
+    "yunet": seal_yunet,
+    "mobilefacenet": seal_mobilefacenet,
+}
 
 
 def seal_ready(add: Add, entry: Entry, weights_dir: Path, mirror: str | None, progress: Progress) -> Artifact:
@@ -17,6 +25,6 @@ def seal_ready(add: Add, entry: Entry, weights_dir: Path, mirror: str | None, pr
         return seal_embedded(add, entry, entry.source, progress)
     weights = pull(entry, weights_dir, mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))
     progress("sealing the network", 0.0)
-    sealed = seal_objects(add, entry, entry.source, weights.read_bytes())
+    sealed = SEALERS[entry.name](add, entry, entry.source, weights.read_bytes())
     progress("done", 1.0)
     return sealed
