@@ -78,7 +78,7 @@ def test_rows_of_a_batch_have_boxes(run: Run, photo: Path, tmp_path: Path) -> No
         ("recognize {photo} --recognizer tiny --threshold 0.5", "tiny gives labels"),
         ("batch {folder} --out {folder}/rows.csv --recognizer tiny --threshold 0.5", "tiny gives labels"),
         ("batch {folder} --out {folder}/rows.csv --recognizer quarters --coverage 0.9", "promise no coverage"),
-        ("evaluate quarters {folder}", "no classifier; evaluate is for classifiers"),
+        ("evaluate quarters {folder}", "none of 1 photos has a box"),
         ("compare quarters tiny {folder}", "no classifier; compare is for classifiers"),
         ("compress quarters --data {folder}", "no classifier; compress is for classifiers"),
         ("tune quarters --data {folder}", "no classifier; tuning with photos is for classifiers"),

@@ -9,36 +9,37 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from pydantic import JsonValue
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, MissingExtra
-from mingmu.core.manifest import Manifest, Origin
+from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.sealing import seal_network
 from mingmu.data import reading, splits
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
-from mingmu.evaluate.page import page
+from mingmu.evaluate.report import AnyReport
 from mingmu.evaluate.report import Epoch as LearnedIn
-from mingmu.evaluate.report import Report
-from mingmu.evaluate.thumbnails import thumbnails
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
 from mingmu.train.recipe import Recipe
 from mingmu.verbs import parting
-from mingmu.verbs.measuring import UNREAD, keep, predictions_of, report_of
+from mingmu.verbs.boxing import boxed_in_frames
+from mingmu.verbs.measuring import UNREAD, keep, measured
 from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.verbs.teaching import SHIPPED
+from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
     from mingmu.train.feed import Photos
     from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.nets.learner import Learner
     from mingmu.train.objective import Objective
     from mingmu.train.run import Epoch, Now
     from mingmu.train.team import Team
@@ -58,7 +59,7 @@ class Trained:
 
     version: Version
     dataset: DatasetVersion
-    report: Report
+    report: AnyReport
     findings: tuple[Finding, ...]
     curve: tuple[Epoch, ...]
     folder: Path  # of the run: checkpoint, and events for TensorBoard
@@ -70,14 +71,20 @@ class Lesson:
 
     dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
     findings: tuple[Finding, ...]
+    task: Literal["classify", "detect"] = "classify"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return Dataset(self.part("train")).labels
+        taught = Dataset(self.part("train"))
+        return taught.labels if self.task == "classify" else taught.boxed_labels
 
     def part(self, split: str) -> tuple[Example, ...]:
-        """The labelled examples of a part; none to learn from that is the same, or nearly the same, as one of the test part."""
-        return tuple(example for example in self.dataset if example.split == split and example.labels)
+        """The examples of a part that say what they show; none to learn from that is nearly the same as one of the test part.
+
+        To a detector, a photo without a label says that there is nothing.
+        """
+        said = Dataset.of(example for example in self.dataset if example.split == split)
+        return tuple(example for example in said if example.labels) if self.task == "classify" else said.with_boxes().examples
 
 
 def train(
@@ -100,7 +107,7 @@ def train(
 
     with team.joined() as together:
         tell = progress if together.leads else silent
-        return _train(store, lambda: _read(store, source, recipe.seed, tell), name, recipe, seconds, resume, tell, together)
+        return _train(store, lambda: _read(store, source, recipe, tell), name, recipe, seconds, resume, tell, together)
 
 
 def train_dataset(
@@ -111,7 +118,9 @@ def train_dataset(
     from mingmu.train.team import Team
 
     known = Dataset.from_lines(store.datasets.examples(store.datasets.resolve(dataset)))
-    return _train(store, lambda: lesson_of(store, known, (), recipe.seed, progress), name, recipe, seconds, False, progress, Team())
+    return _train(
+        store, lambda: lesson_of(store, known, (), recipe.seed, progress, _task(recipe)), name, recipe, seconds, False, progress, Team()
+    )
 
 
 def _train(
@@ -124,16 +133,15 @@ def _train(
     progress: Progress,
     together: Team,
 ) -> Trained:
-    from mingmu.train.nets import build, net_named
+    from mingmu.train.nets import net_named
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
-    pixels = recipe.pixels(net_named(recipe.net.name).size)
+    pixels = recipe.pixels(net_named(recipe.net.name).size, _task(recipe))
     lesson = together.told(lesson_read)
     recipe = together.told(lambda: with_teacher_pinned(store, recipe))
     folder = store.data_dir / "runs" / name
-    net, origin = build(recipe.net, pixels.size[0], len(lesson.labels), recipe.seed)
-    objective = objective_of(store, recipe, lesson.labels, net)
+    net, origin, objective = _network(store, lesson, recipe, pixels)
     photos, held_out = together.after_the_first(lambda: photos_of(store, lesson, pixels, folder, progress))
     if net_named(recipe.net.name).head == "dbn" and not resume:
         _pretrained(net, photos, recipe, pixels, progress)
@@ -148,6 +156,26 @@ def _train(
     return together.told(
         lambda: published(store, name, net, photos, held_out, lesson, recipe, pixels, origin, curve, made, folder, progress)
     )
+
+
+def _task(recipe: Recipe) -> Literal["classify", "detect"]:
+    from mingmu.train.nets import net_named
+
+    return net_named(recipe.net.name).task
+
+
+def _network(store: Store, lesson: Lesson, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin, Objective | None]:
+    """The network of a recipe, where its weights come from, and what is made small; None: the cross-entropy."""
+    from mingmu.train.nets import build
+    from mingmu.train.nets.detectors import build_detector
+    from mingmu.train.objective import Detection
+
+    size, count = pixels.size[0], len(lesson.labels)
+    if lesson.task == "detect":
+        detector, origin = build_detector(recipe.net, size, count, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
+        return detector, origin, Detection()
+    net, origin = build(recipe.net, size, count, recipe.seed)
+    return net, origin, objective_of(store, recipe, lesson.labels, net)
 
 
 def _pretrained(net: Classifier, photos: Photos, recipe: Recipe, pixels: PixelSpec, progress: Progress) -> None:
@@ -166,15 +194,15 @@ def _solved(
     return {"cost": found.cost, "gamma": found.gamma}
 
 
-def _read(store: Store, source: Path, seed: int, progress: Progress) -> Lesson:
+def _read(store: Store, source: Path, recipe: Recipe, progress: Progress) -> Lesson:
     found = reading.read(source, store.blobs, progress)
-    return lesson_of(store, found.dataset, found.findings, seed, progress)
+    return lesson_of(store, found.dataset, found.findings, recipe.seed, progress, _task(recipe))
 
 
 def published(
     store: Store,
     name: str,
-    net: Classifier,
+    net: Learner,
     photos: Photos,
     held_out: Photos,
     lesson: Lesson,
@@ -191,7 +219,7 @@ def published(
     version = sealed(store, name, net, held_out if len(held_out) else photos, held_out, lesson, recipe, pixels, origin, curve, made=made)
     recognizer = Library(store).open(version)
     tested = Dataset.of(lesson.part("test"))
-    report = report_of(recognizer, lesson.dataset, predictions_of(store, recognizer, tested, progress), store)
+    report = measured(store, recognizer, lesson.dataset, tested, progress)
     report = replace(report, training=tuple(LearnedIn(e.number, e.loss, e.held_out_loss, e.held_out_accuracy) for e in curve))
     kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
     store.records.add_lineage(version, lesson.dataset.digest, {"recipe": recipe.model_dump(), "curve": [asdict(epoch) for epoch in curve]})
@@ -207,9 +235,16 @@ def check_installed(*more: str) -> None:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
 
 
-def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
+def lesson_of(
+    store: Store,
+    dataset: Dataset,
+    findings: Sequence[Finding],
+    seed: int,
+    progress: Progress,
+    task: Literal["classify", "detect"] = "classify",
+) -> Lesson:
     """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    if dataset.multi_label:
+    if dataset.multi_label and task == "classify":
         raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
     groups = parting.groups_of(dataset, store, progress)
     parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
@@ -219,19 +254,22 @@ def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed:
     for at, example in enumerate(dataset):
         leaks = at not in side and int(groups[at]) in tested
         examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings))
+    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings), task)
     _check(lesson)
     return lesson
 
 
 def _check(lesson: Lesson) -> None:
-    if len(lesson.labels) < 2:
+    if lesson.task == "detect" and not lesson.labels:
+        raise BadRequest("no readable photo has a box to learn from; boxes come from COCO, Pascal VOC and YOLO files")
+    if lesson.task == "classify" and len(lesson.labels) < 2:
         unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
         hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
         raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
     if not lesson.part("test"):
         raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
-    missing = sorted({*lesson.dataset.labels} - {*lesson.labels})
+    known = lesson.dataset.labels if lesson.task == "classify" else lesson.dataset.boxed_labels
+    missing = sorted({*known} - {*lesson.labels})
     if missing:
         raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
 
@@ -241,16 +279,21 @@ def photos_of(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, pro
     from mingmu.train.feed import Photos, decoded, roomy
 
     found = []
-    for split, spec in (("train", roomy(pixels)), ("val", pixels)):
-        label = {example.image: example.labels[0] for example in lesson.part(split)}
-        seen = decoded(folder / split, spec, [*label], store.blobs, lambda share: progress("decoding", share))
+    for split, spec in (("train", pixels if lesson.task == "detect" else roomy(pixels)), ("val", pixels)):
+        part = lesson.part(split)
+        images = [*dict.fromkeys(example.image for example in part)]
+        seen = decoded(folder / split, spec, images, store.blobs, lambda share: progress("decoding", share))
+        if lesson.task == "detect":
+            found.append(Photos(seen.pixels, boxed_in_frames(part, seen.images, lesson.labels, pixels, store.blobs)))
+            continue
+        label = {example.image: example.labels[0] for example in part}
         found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
-    if len(np.unique(found[0].classes)) < len(lesson.labels):
+    if lesson.task == "classify" and len(np.unique(found[0].truth)) < len(lesson.labels):
         raise BadRequest("no photo of some label can be read; mingmu audit says which")
     return found[0], found[1]
 
 
-def budget(seconds: float, spent: float, net: Classifier, photos: Photos, tested: int, side: int) -> float:
+def budget(seconds: float, spent: float, net: Learner, photos: Photos, tested: int, side: int) -> float:
     """What is left for the training itself, with what sealing and measuring will take set aside. Raises BadRequest for too little."""
     from mingmu.train.prediction import seconds_to_predict
 
@@ -287,7 +330,7 @@ def objective_of(store: Store, recipe: Recipe, labels: Sequence[str], net: Class
 
 
 def fitted(
-    net: Classifier,
+    net: Learner,
     photos: Photos,
     held_out: Photos,
     recipe: Recipe,
@@ -325,7 +368,10 @@ def _telling(progress: Progress) -> Callable[[Now], None]:
 
 
 def _words(last: Epoch, now: Now) -> str:
-    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
+    right = ""
+    if last.held_out_accuracy is not None:  # of detectors no loss is looked at
+        what = "AP50 on held-out photos" if last.held_out_loss is None else "of held-out photos right"
+        right = f", {last.held_out_accuracy:.1%} {what}"
     speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
     return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
 
@@ -333,7 +379,7 @@ def _words(last: Epoch, now: Now) -> str:
 def sealed(
     store: Store,
     name: str,
-    net: Classifier,
+    net: Learner,
     shown: Photos,
     held_out: Photos,
     lesson: Lesson,
@@ -345,17 +391,20 @@ def sealed(
     made: Mapping[str, JsonValue] = {},
 ) -> str:
     """The digest of the sealed network; `made` is what else is to be said of how it was made."""
-    from mingmu.train.export import whole_model
+    from mingmu.train import export
+    from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.nets.learner import Detector
 
     side = pixels.size[0]
-    exported = whole_model(net, np.ascontiguousarray(shown.pixels[:COMPARED, :side, :side]), held_out)
+    frames = np.ascontiguousarray(shown.pixels[:COMPARED, :side, :side])
+    exported = export.detector(net, frames) if isinstance(net, Detector) else export.whole_model(cast(Classifier, net), frames, held_out)
     made_by: dict[str, JsonValue] = {
         "how": "mingmu train",
         "dataset": lesson.dataset.digest,
         "photos": len(lesson.part("train")),
         "recipe": recipe.model_dump(mode="json"),
         "epochs": len(curve),
-        "temperature": exported.temperature,
+        **({"temperature": exported.temperature} if lesson.task == "classify" else {}),
         "torch": installed("torch"),
         "torch_to_artifact": exported.difference,
         **made,
@@ -363,19 +412,15 @@ def sealed(
     manifest = Manifest(
         kind="model",
         name=name,
-        task="classify",
+        task=lesson.task,
         pixels=pixels,
         labels=lesson.labels,
+        detect=DetectSpec() if lesson.task == "detect" else None,
         origin=origin,
         parent=parent,
         made_by=made_by,
     )
     return store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
-
-
-def page_of(store: Store, report: Report) -> str:
-    """The report as a page to look at."""
-    return page(report, thumbnails(report.measures.mistakes, Library(store).open(report.subject.digest), store.blobs))
 
 
 def curve_json(curve: Sequence[Epoch]) -> list[dict[str, Any]]:
