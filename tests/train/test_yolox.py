@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -106,3 +108,21 @@ def test_a_picture_of_nothing_costs_what_is_said_of_it() -> None:
 def test_overlap_is_intersection_over_union() -> None:
     one, other = torch.tensor([[0.0, 0, 10, 10], [0, 0, 1, 1]]), torch.tensor([[5.0, 0, 15, 10], [2, 2, 3, 3]])
     assert overlap(one, other).tolist() == pytest.approx([1 / 3, 0])
+
+
+def test_the_published_weights_find_their_places() -> None:
+    file = Path(__file__).resolve().parents[2] / "../shared/weights/yolox_nano.onnx"
+    if not file.exists():
+        pytest.skip(f"{file} is missing: nobody looks whether published weights find their places")
+    import onnxruntime
+
+    graph = file.read_bytes()
+    net = Yolox(VARIANTS["yolox_nano"], 3, 416)
+    load(net, graph)
+    pixels = torch.rand(1, 3, 416, 416, generator=torch.Generator().manual_seed(0)) * 255
+    (theirs,) = onnxruntime.InferenceSession(graph).run(None, {"images": pixels.flip(1).numpy()})
+    with torch.inference_mode():
+        ours = net.eval().rows(pixels)
+    middles = (torch.from_numpy(theirs[..., :2].copy()) + net.grid) * net.strides
+    torch.testing.assert_close(ours[..., :2], middles, rtol=1e-3, atol=0.05)
+    torch.testing.assert_close(ours[..., 4].sigmoid(), torch.from_numpy(theirs[..., 4].copy()), rtol=1e-3, atol=1e-4)

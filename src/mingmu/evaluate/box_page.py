@@ -61,7 +61,12 @@ def _curves(measures: BoxMeasures) -> str:
     plot = chart.precision_recall(drawn, measures.threshold)
     dot = f"Dots: with the usual threshold of {measures.threshold:g}."
     caption = f"One line for each label, from its surest box to its least sure. {dot} A lower threshold finds more and is right less often."
-    return f'<p>{escape(operation(measures))}</p><div class="plots">{figure(plot, caption)}</div>'
+    key = "".join(_key(chart.hue(number, len(drawn)), escape(found.label)) for number, found in enumerate(drawn))
+    return f'<p>{escape(operation(measures))}</p><p class="soft">{key}</p><div class="plots">{figure(plot, caption)}</div>'
+
+
+def _key(colour: str, meaning: str) -> str:
+    return f'<span class="key" style="border-color: {colour}"></span>{meaning}'
 
 
 def _labels(measures: BoxMeasures) -> str:
@@ -105,7 +110,7 @@ def _confusion(measures: BoxMeasures) -> str:
 def _misses(misses: Sequence[Miss], thumbnails: Mapping[str, Thumbnail]) -> str:
     if not misses:
         return "<p>There is none: every box is right, and nothing was missed.</p>"
-    key = "".join(f'<span class="key" style="border-color: {COLOURS[kind]}"></span>{meaning}' for kind, meaning in KINDS.items())
+    key = "".join(_key(COLOURS[kind], meaning) for kind, meaning in KINDS.items())
     note = "Often it is the labels that are wrong: look there first."
     drawn = "".join(_miss(miss, thumbnails.get(miss.image)) for miss in misses)
     return f'<p>{note}</p><p class="soft">{key}</p><div class="mistakes">{drawn}</div>'

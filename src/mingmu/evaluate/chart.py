@@ -213,12 +213,17 @@ def _cell(note: str, style: str, count: int, opacity: float, corner: Point, side
     return f"<g><title>{escape(note)}</title>{rect}{number}</g>"
 
 
+def hue(number: int, count: int) -> str:
+    """The colour of one of so many lines."""
+    return f"hsl({360 * number // count} 70% 45%)"
+
+
 def precision_recall(classes: Sequence[BoxClass], threshold: float) -> str:
     """For each label, how many of the boxes said are right, the more of those there are found; a dot where the usual threshold lies."""
     axes, fifths = Axes((0, 1), (0, 1)), [0, 0.2, 0.4, 0.6, 0.8, 1]
     body = axes.frame("found of those there (recall)", "right of those said (precision)", fifths, fifths, lambda t: percent(t, 0))
     for number, found in enumerate(classes):
-        colour = f'style="--line: hsl({360 * number // len(classes)} 70% 45%)"'
+        colour = f'style="--line: {hue(number, len(classes))}"'
         name = f"<title>{escape(found.label)}</title>"
         body += f"<g {colour}>{name}{axes.line([(recall, precision) for recall, precision, _ in found.curve], 'curve')}</g>"
         sure = [point for point in found.curve if point[2] >= threshold]

@@ -79,13 +79,12 @@ class Detection(Objective):
 
     def judged(self, net: Learner, held_out: Photos, precision: str) -> tuple[float | None, float]:
         """With AP50, which all processes look at alike."""
-        boxes, scores = proposed(net, held_out, precision)
         said = [
-            found_in(each, sure, threshold=SURE, overlap=OVERLAP, most=MOST)
-            for each, sure in zip(boxes.numpy(), scores.numpy(), strict=True)
+            found_in(boxes.numpy(), scores.numpy(), threshold=SURE, overlap=OVERLAP, most=MOST)
+            for boxes, scores in proposed(net, held_out, precision)
         ]
         there = [Truth(rows[:, 1:].astype(np.float64), rows[:, 0].astype(np.int64)) for rows in map(_real, held_out.truth)]
-        found = mean_average_precision(rankings(said, there, scores.shape[2]), AP50)
+        found = mean_average_precision(rankings(said, there, cast(Detector, net).classes), AP50)
         return None, 0.0 if np.isnan(found) else found
 
 

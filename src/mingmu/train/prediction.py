@@ -24,11 +24,10 @@ def predict(net: Learner, photos: Photos, precision: str = "fp32") -> Tensor:
     return torch.cat([torch.zeros(0, head.out_features), *(logits.float().cpu() for logits in _seen(net, photos, precision))])
 
 
-def proposed(net: Learner, photos: Photos, precision: str = "fp32") -> tuple[Tensor, Tensor]:
-    """What a detector says of photos: boxes float32 [N, A, 4] and scores [N, A, C]."""
-    found = [[each.float().cpu() for each in both] for both in _seen(net, photos, precision)]
-    boxes, scores = (torch.cat(each) for each in zip(*found, strict=True))
-    return boxes, scores
+def proposed(net: Learner, photos: Photos, precision: str = "fp32") -> Iterator[tuple[Tensor, Tensor]]:
+    """What a detector says of each photo: boxes float32 [A, 4] and scores [A, C]."""
+    for boxes, scores in _seen(net, photos, precision):
+        yield from zip(boxes.float().cpu(), scores.float().cpu(), strict=True)
 
 
 def _seen(net: Learner, photos: Photos, precision: str) -> Iterator[Any]:
