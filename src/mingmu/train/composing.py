@@ -48,10 +48,10 @@ def composed(pixels: Tensor, truth: Tensor, table: AugmentTable, mosaic: float, 
 
 def _area(tile: tuple[int, int], meeting: Tensor, several: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The left upper and right lower corner [N, 2] of what a tile fills: a quarter, or for the first tile of a single photo all."""
-    at = torch.tensor(tile)
-    low, high = torch.where(at > 0, meeting, 0.0), torch.where(at > 0, float(size), meeting)
-    whole = torch.tensor([0.0, float(size) if tile == (0, 0) else 0.0])
-    return torch.where(several[:, None], low, whole[0]), torch.where(several[:, None], high, whole[1])
+    last = torch.tensor(tile) > 0
+    low, high = torch.where(last, meeting, 0.0), torch.where(last, float(size), meeting)
+    end = float(size) if tile == TILES[0] else 0.0
+    return torch.where(several[:, None], low, 0.0), torch.where(several[:, None], high, end)
 
 
 def _zoom(count: int, table: AugmentTable, chance: Generator) -> Tensor:

@@ -230,6 +230,9 @@ def _run(
             (folder / checkpoint.FILE).unlink(missing_ok=True)
         batch = _prepared(run, next(feed.batches(0)), 0.0)
         net.acquaint(batch[0])
+        together.begin_alike(net, objective)  # each has seen its share of the batch
+        if average is not None:
+            average.load_state_dict(net.state_dict())
         run.state.precision = together.told(lambda: chosen(recipe, net, objective, *batch))
     run.scaler = scaler_of(together.device, run.state.precision, run.state.scaler)
     run.evaluating = seconds_to_predict(net, held_out, run.state.precision)

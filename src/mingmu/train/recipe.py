@@ -15,6 +15,7 @@ from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
 NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates")
+NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 HARMLESS = ("published", "none")  # weights
 OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")
 OF_CLASSIFIERS = (
@@ -172,7 +173,7 @@ def read(name: str) -> Recipe:
     """The recipe of a name that ships with Mingmu, or of a file. Raises BadRequest."""
     path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in NAMES else Path(name)
     if not path.is_file():
-        raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
+        raise BadRequest(f"there is no recipe {name}: it is {NAMED}, or a TOML file")
     try:
         return _parsed(path.read_text(encoding="utf-8"), name)
     except UnicodeDecodeError as error:
@@ -184,7 +185,7 @@ def sent(recipe: str) -> Recipe:
 
     Raises BadRequest.
     """
-    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {' or '.join(NAMES)},")
+    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {NAMED},")
     if found.net.weights not in HARMLESS:
         raise BadRequest(
             f"recipe: net.weights is {' or '.join(HARMLESS)} in what is sent to a service, which reads no files and no hub for others"
