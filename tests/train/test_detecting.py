@@ -126,6 +126,8 @@ def test_a_frozen_body_stays_as_it_is(tmp_path: Path) -> None:
     assert moved == {"heads"}
 
 
+@pytest.mark.real
+@pytest.mark.timeout(600)  # most of which torch takes to export it
 def test_faster_rcnn_learns_and_its_graph_says_the_same_for_any_number_of_photos() -> None:
     torch.manual_seed(0)
     net = Rcnn("fasterrcnn_mobilenet_v3_large_fpn", 2, 64)
