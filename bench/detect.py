@@ -48,10 +48,10 @@ class Plan:
 
 PLANS = (
     Plan("raccoon", "raccoon", size=320, epochs=4),
-    Plan("bccd", "bccd", epochs=8),
+    Plan("bccd", "bccd", epochs=6),
     Plan("bccd-frozen", "bccd", recipe="detect-frozen", epochs=8),
     Plan("bccd-rcnn", "bccd", net="fasterrcnn_mobilenet_v3_large_fpn", size=320, epochs=8),
-    Plan("plates", "plates-eu/train", recipe="plates", tested="plates-eu/test"),
+    Plan("plates", "plates-eu/train", recipe="plates", epochs=4, tested="plates-eu/test"),
 )
 CLIPS = {  # of plates: the drives that teach, that choose the epoch, and that measure
     "train": ("dayride_type1_001", "nightride_type3_001"),
