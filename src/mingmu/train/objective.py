@@ -70,7 +70,7 @@ class Detection(Objective):
     def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
         table = recipe.augment
         mosaic = table.mosaic if done < 1 - table.plain else 0.0
-        pixels, targets = composed(batch.pixels, batch.truth, table, mosaic, chance)
+        pixels, targets = composed(batch.pixels, batch.truth.cpu(), table, mosaic, chance)
         return pixels, targets.to(batch.pixels.device)
 
     def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:

@@ -51,7 +51,6 @@ def assigned(rows: Tensor, things: Tensor, middles: Tensor, strides: Tensor) -> 
     kinds = things[:, 0].long()
     naming = wrong.sum(dim=1, keepdim=True) - wrong[:, kinds] - said[:, kinds].log()
     cost = naming - PLACING * (shared + 1e-8).log() + FAR * ~near
-    taken = torch.zeros_like(near)
     many = shared.topk(min(CANDIDATES, len(shared)), dim=0).values.sum(dim=0).int().clamp(min=1)
     ranks = cost.argsort(dim=0).argsort(dim=0)
     taken = ranks < many

@@ -151,12 +151,12 @@ class SecondLook(nn.Module):
         sides = (regions[..., 2:] - regions[..., :2]).clamp(min=1).prod(dim=-1).sqrt()
         finest = _level(self.size / maps[0].shape[-1])
         level = (LEVEL + (sides / USUAL).log2().floor() - finest).clamp(0, len(maps) - 1)
-        found = torch.zeros(())
+        looks = []
         for number, each in enumerate(maps):
             seen = functional.grid_sample(each, grid, padding_mode="border", align_corners=False)
             seen = functional.avg_pool2d(seen, SAMPLES).reshape(count, -1, many, SIDE, SIDE).transpose(1, 2)
-            found = found + seen * (level == number).float()[..., None, None, None]
-        return found.reshape(count * many, -1, SIDE, SIDE)
+            looks.append(seen * (level == number).float()[..., None, None, None])
+        return torch.stack(looks).sum(dim=0).reshape(count * many, -1, SIDE, SIDE)
 
 
 def _level(stride: float) -> int:
