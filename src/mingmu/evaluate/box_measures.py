@@ -103,14 +103,15 @@ class BoxMeasures:
 
 def measure_boxes(sightings: Sightings, *, seed: int = 0) -> BoxMeasures:
     """Measure what a detector said. Boxes are right that share half of their union with one of their label that no surer box has."""
-    groups, ranked = sightings.groups, rankings(sightings.said, sightings.there, len(sightings.labels))
+    together, ranked = sightings.groups, rankings(sightings.said, sightings.there, len(sightings.labels))
+    groups = together if together.max() else np.arange(len(sightings))  # of one group alone no spread could be seen
     photos = [_compared(sightings, row) for row in range(len(sightings))]
     judged = [_judged(ranking, sightings.spec.threshold, groups) for ranking in ranked]
     whole = _Judged.of_all(judged)
     return BoxMeasures(
         source=sightings.source,
         examples=len(sightings),
-        groups=int(groups.max()) + 1,
+        groups=int(together.max()) + 1,
         boxes=sum(len(truth.classes) for truth in sightings.there),
         left_out=LeftOut(sightings.failures, sightings.unknown, 0, sightings.unboxed, sightings.learned),
         threshold=sightings.spec.threshold,

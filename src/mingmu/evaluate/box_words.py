@@ -46,7 +46,9 @@ def cautions(measures: BoxMeasures) -> list[str]:
         found.append(f"{photos(left.learned)} left out: it learned from just these, or from copies of them.")
     if measures.source == UNKNOWN:
         found.append("What taught it is not kept here. If these photos did, every figure flatters it.")
-    if measures.groups < measures.examples:
+    if measures.groups == 1 < measures.examples:
+        found.append("All photos belong together, as frames of one video do: the intervals tell of chance among them, not of other scenes.")
+    elif measures.groups < measures.examples:
         found.append(f"Some of the {photos(measures.examples)} belong together ({measures.groups:,} groups); the intervals allow for that.")
     none = [each.label for each in measures.classes if not each.there]
     few = [each.label for each in measures.classes if 0 < each.there < FEW]
