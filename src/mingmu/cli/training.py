@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,7 +18,13 @@ Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may 
 def train(
     data: Data,
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
-    recipe: Annotated[str, typer.Option(help="How to train: fast, accurate, or a TOML file.")] = "fast",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="How to train: fast, accurate, detect, plates, or a TOML file.", show_default="fast; for detectors detect"),
+    ] = None,
+    task: Annotated[
+        Literal["classify", "detect"], typer.Option(help="What the network is to say: a label of each photo, or boxes.")
+    ] = "classify",
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
@@ -35,11 +41,11 @@ def train(
 
     from mingmu import verbs
     from mingmu.cli import render
-    from mingmu.evaluate import words
+    from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
+    chosen = recipes.read(recipe or ("detect" if task == "detect" else "fast")).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
     try:
         with render.progress() as progress:
@@ -55,8 +61,7 @@ def train(
         "curve": verbs.curve_json(trained.curve),
         "run": str(trained.folder),
     }
-    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", words.headline(measures), words.trust(measures)]
-    lines += words.cautions(measures)
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
     if trained.curve:
         last = trained.curve[-1]
         speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"

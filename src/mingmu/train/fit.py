@@ -20,18 +20,16 @@ from typing import Any
 import torch
 from numpy.random import SeedSequence
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from mingmu.core.errors import BadRequest
 from mingmu.train import checkpoint, team
-from mingmu.train.augment import augment, mixed
 from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
-from mingmu.train.nets.classifier import Classifier, acquaint
+from mingmu.train.nets.learner import Learner
 from mingmu.train.objective import CrossEntropy, Objective
 from mingmu.train.optimiser import optimiser_of, set_rates
 from mingmu.train.precision import autocast, chosen, scaler_of, spared
-from mingmu.train.prediction import predict, seconds_to_predict
+from mingmu.train.prediction import seconds_to_predict
 from mingmu.train.recipe import Recipe
 from mingmu.train.run import Epoch, Now, Run, State
 
@@ -40,7 +38,7 @@ TELL_EVERY = 0.5  # seconds
 
 
 def fit(
-    net: Classifier,
+    net: Learner,
     feed: Feed,
     held_out: Photos,
     recipe: Recipe,
@@ -85,6 +83,8 @@ def _train_epoch(run: Run, save_every: float) -> None:
     """Every step from where the state stands to the epoch's end, or to the end of the budget."""
     recipe, state, feed = run.recipe, run.state, run.feed
     run.net.train()
+    if recipe.net.freeze:
+        run.net.hold()
     run.changing, feed.waited = 0.0, 0.0
     told = saved = time.perf_counter()
     began, first = told, state.step
@@ -92,7 +92,7 @@ def _train_epoch(run: Run, save_every: float) -> None:
         done = run.agreed()
         if done >= 1 and state.updates:
             break
-        pixels, targets = _prepared(run, batch)
+        pixels, targets = _prepared(run, batch, done)
         set_rates(run.optimiser, recipe, done)
         with autocast(run.device, state.precision):
             loss = run.objective(run.net, pixels, targets)
@@ -117,8 +117,8 @@ def _train_epoch(run: Run, save_every: float) -> None:
             saved = time.perf_counter()
 
 
-def _prepared(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
-    """This process's share of a batch as the network gets it: changed photos, and targets [N, C].
+def _prepared(run: Run, batch: Batch, done: float) -> tuple[Tensor, Tensor]:
+    """This process's share of a batch as the network gets it: changed photos, and targets.
 
     What is drawn is drawn for this step, and for the whole batch, which all processes change alike: mixup takes from all of it.
     """
@@ -126,11 +126,7 @@ def _prepared(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
     seed = int(SeedSequence((run.recipe.seed, run.state.epoch, run.state.step)).generate_state(1)[0])
     torch.manual_seed(seed + run.team.rank)  # dropout draws from this
     chance = Generator().manual_seed(seed)
-    classes = batch.classes.to(run.device, non_blocking=True)
-    targets = functional.one_hot(classes, run.net.head.out_features).float()
-    targets = targets * (1 - run.recipe.label_smoothing) + run.recipe.label_smoothing / targets.shape[1]
-    planes = augment(batch.pixels.to(run.device, non_blocking=True), run.size, run.recipe.augment, chance)
-    planes, targets = mixed(planes, targets, run.recipe.augment, chance)
+    planes, targets = run.objective.prepared(run.net, batch.to(run.device), run.size, run.recipe, done, chance)
     share = run.team.share(len(planes))
     run.changing += time.perf_counter() - began
     return planes[share].contiguous(memory_format=torch.channels_last), targets[share]
@@ -159,12 +155,8 @@ def _judged(run: Run) -> Epoch:
     state, schedule = run.state, run.recipe.schedule
     began = time.perf_counter()
     net = run.average or run.net
-    logits = _seen(run, net)
+    loss, accuracy = run.objective.judged(net, run.held_out, state.precision) if len(run.held_out) else (None, None)
     run.evaluating = time.perf_counter() - began
-    loss = accuracy = None
-    if len(run.held_out):
-        classes = torch.from_numpy(run.held_out.classes)
-        loss, accuracy = float(functional.cross_entropy(logits, classes)), float((logits.argmax(dim=1) == classes).float().mean())
     epoch = Epoch(
         number=state.epoch + 1,
         loss=state.losses / state.step,
@@ -185,19 +177,12 @@ def _judged(run: Run) -> Epoch:
     return epoch
 
 
-def _seen(run: Run, net: Classifier) -> Tensor:
-    """Logits [N, C] of the photos that are held out; each process looks at its share of them."""
-    logits = torch.zeros(len(run.held_out), net.head.out_features, device=run.device)
-    share = run.team.share(len(run.held_out))
-    logits[share] = predict(net, run.held_out[share], run.state.precision).to(run.device)
-    return run.team.sum(logits).cpu()
-
-
 def _better(epoch: Epoch, best: Epoch) -> bool:
-    """More of the held-out photos right; if as many, surer of them. Without such photos the later one."""
-    if epoch.held_out_accuracy is None or best.held_out_accuracy is None or epoch.held_out_loss is None or best.held_out_loss is None:
+    """Better on the held-out photos; if as good, with a lower loss. Without such photos the later one."""
+    if epoch.held_out_accuracy is None or best.held_out_accuracy is None:
         return True
-    return (epoch.held_out_accuracy, -epoch.held_out_loss) > (best.held_out_accuracy, -best.held_out_loss)
+    losses = -(epoch.held_out_loss or 0.0), -(best.held_out_loss or 0.0)
+    return (epoch.held_out_accuracy, losses[0]) > (best.held_out_accuracy, losses[1])
 
 
 @contextmanager
@@ -213,7 +198,7 @@ def _set_up(recipe: Recipe) -> Iterator[None]:
 
 
 def _run(
-    net: Classifier,
+    net: Learner,
     feed: Feed,
     held_out: Photos,
     recipe: Recipe,
@@ -243,10 +228,12 @@ def _run(
     else:
         if together.leads:
             (folder / checkpoint.FILE).unlink(missing_ok=True)
-        batch = _prepared(run, next(feed.batches(0)))
-        if not net.learned:
-            acquaint(net, batch[0])
-        run.state.precision = together.told(lambda: chosen(recipe, net, *batch))
+        batch = _prepared(run, next(feed.batches(0)), 0.0)
+        net.acquaint(batch[0])
+        together.begin_alike(net, objective)  # each has seen its share of the batch
+        if average is not None:
+            average.load_state_dict(net.state_dict())
+        run.state.precision = together.told(lambda: chosen(recipe, net, objective, *batch))
     run.scaler = scaler_of(together.device, run.state.precision, run.state.scaler)
     run.evaluating = seconds_to_predict(net, held_out, run.state.precision)
     return run

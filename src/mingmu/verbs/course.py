@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from pydantic import JsonValue
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, MissingExtra
-from mingmu.core.manifest import Manifest, Origin
+from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.sealing import seal_network
 from mingmu.data import splits
@@ -26,14 +26,18 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.train.recipe import Recipe
 from mingmu.verbs import parting
+from mingmu.verbs.boxing import boxed_in_frames
 from mingmu.verbs.measuring import UNREAD
 from mingmu.verbs.recognizing import Progress, ensure
+from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
     from mingmu.train.feed import Photos
-    from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.nets.learner import Learner
     from mingmu.train.objective import Objective
     from mingmu.train.run import Epoch, Now
+
+LearnedTask: TypeAlias = Literal["classify", "detect"]
 
 NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
 TEST_SHARE = 0.2
@@ -50,19 +54,27 @@ class Lesson:
 
     dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
     findings: tuple[Finding, ...]
+    task: LearnedTask = "classify"
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return Dataset(self.part("train")).labels
+        taught = Dataset(self.part("train"))
+        return taught.labels if self.task == "classify" else taught.boxed_labels
 
     def part(self, split: str) -> tuple[Example, ...]:
-        """The labelled examples of a part; none to learn from that is the same, or nearly the same, as one of the test part."""
-        return tuple(example for example in self.dataset if example.split == split and example.labels)
+        """The examples of a part that say what they show; none to learn from that is nearly the same as one of the test part.
+
+        To a detector, a photo without a label says that there is nothing.
+        """
+        said = Dataset.of(example for example in self.dataset if example.split == split)
+        return tuple(example for example in said if example.labels) if self.task == "classify" else said.with_boxes().examples
 
 
-def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
+def lesson_of(
+    store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress, task: LearnedTask = "classify"
+) -> Lesson:
     """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    if dataset.multi_label:
+    if dataset.multi_label and task == "classify":
         raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
     groups = parting.groups_of(dataset, store, progress)
     parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
@@ -72,19 +84,22 @@ def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed:
     for at, example in enumerate(dataset):
         leaks = at not in side and int(groups[at]) in tested
         examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings))
+    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings), task)
     _check(lesson)
     return lesson
 
 
 def _check(lesson: Lesson) -> None:
-    if len(lesson.labels) < 2:
+    if lesson.task == "detect" and not lesson.labels:
+        raise BadRequest("no readable photo has a box to learn from; boxes come from COCO, Pascal VOC and YOLO files")
+    if lesson.task == "classify" and len(lesson.labels) < 2:
         unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
         hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
         raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
     if not lesson.part("test"):
         raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
-    missing = sorted({*lesson.dataset.labels} - {*lesson.labels})
+    known = lesson.dataset.labels if lesson.task == "classify" else lesson.dataset.boxed_labels
+    missing = sorted({*known} - {*lesson.labels})
     if missing:
         raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
 
@@ -111,11 +126,16 @@ class Course:
         from mingmu.train.feed import Photos, decoded, roomy
 
         found = []
-        for split, spec in (("train", roomy(pixels)), ("val", pixels)):
-            label = {example.image: example.labels[0] for example in lesson.part(split)}
-            seen = decoded(folder / split, spec, [*label], store.blobs, lambda share: progress("decoding", share))
+        for split, spec in (("train", pixels if lesson.task == "detect" else roomy(pixels)), ("val", pixels)):
+            part = lesson.part(split)
+            images = [*dict.fromkeys(example.image for example in part)]
+            seen = decoded(folder / split, spec, images, store.blobs, lambda share: progress("decoding", share))
+            if lesson.task == "detect":
+                found.append(Photos(seen.pixels, boxed_in_frames(part, seen.images, lesson.labels, pixels, store.blobs)))
+                continue
+            label = {example.image: example.labels[0] for example in part}
             found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
-        if len(np.unique(found[0].classes)) < len(lesson.labels):
+        if lesson.task == "classify" and len(np.unique(found[0].truth)) < len(lesson.labels):
             raise BadRequest("no photo of some label can be read; mingmu audit says which")
         return cls(store, name, lesson, recipe, pixels, found[0], found[1], folder, progress)
 
@@ -124,13 +144,11 @@ class Course:
         """Pixels of a side that the network looks at."""
         return self.pixels.size[0]
 
-    def network(self) -> tuple[Classifier, Origin]:
+    def network(self) -> tuple[Any, Origin]:
         """The recipe's network, before it has learned, and where its weights are from."""
-        from mingmu.train.nets import build
+        return network_of(self.store, self.lesson, self.recipe, self.pixels)
 
-        return build(self.recipe.net, self.side, len(self.lesson.labels), self.recipe.seed)
-
-    def budget(self, seconds: float, spent: float, net: Classifier, tested: int | None = None) -> float:
+    def budget(self, seconds: float, spent: float, net: Learner, tested: int | None = None) -> float:
         """Of so many seconds all told, what is left for learning.
 
         What sealing, and measuring on `tested` photos (the test part's), will take is set aside. Raises BadRequest for too little.
@@ -147,7 +165,7 @@ class Course:
 
     def learned_by(
         self,
-        net: Classifier,
+        net: Learner,
         *,
         identity: str = "",
         budget: float | None = None,
@@ -174,33 +192,42 @@ class Course:
             watch=watch or _telling(self.progress),
         )
 
-    def _objective(self, net: Classifier) -> Objective | None:
-        """What is learned from the recipe's teacher; None where it has none. Raises BadRequest for one that cannot teach this."""
+    def _objective(self, net: Learner) -> Objective | None:
+        """What is made small; None: the cross-entropy. Raises BadRequest for a teacher that cannot teach this."""
         from mingmu.train.distil import Distilled, Teacher
+        from mingmu.train.nets.classifier import Classifier
+        from mingmu.train.objective import Detection
 
         table = self.recipe.distil
+        if self.lesson.task == "detect":
+            return Detection()
         if table.teacher is None:
             return None
         recognizer = Library(self.store, threads=cpu_count()).open(ensure(self.store, table.teacher).digest)
         teacher = Teacher.of(recognizer, self.lesson.labels, table)
-        return Distilled(teacher, table, net.head.in_features, teacher.width)
+        return Distilled(teacher, table, cast(Classifier, net).head.in_features, teacher.width)
 
     def sealed(
-        self, net: Classifier, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue] = {}, parent: str | None = None
+        self, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue] = {}, parent: str | None = None
     ) -> str:
         """The digest of the network as it is now, sealed and proven; `made` is what else is to be said of how it was made."""
-        from mingmu.train.export import whole_model
+        from mingmu.train import export
+        from mingmu.train.nets.classifier import Classifier
+        from mingmu.train.nets.learner import Detector
 
         self.progress("sealing", 0.0)
         shown = self.held_out if len(self.held_out) else self.photos
-        exported = whole_model(net, np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side]), self.held_out)
+        frames = np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side])
+        exported = (
+            export.detector(net, frames) if isinstance(net, Detector) else export.whole_model(cast(Classifier, net), frames, self.held_out)
+        )
         made_by: dict[str, JsonValue] = {
             "how": "mingmu train",
             "dataset": self.lesson.dataset.digest,
             "photos": len(self.lesson.part("train")),
             "recipe": self.recipe.model_dump(mode="json"),
             "epochs": len(curve),
-            "temperature": exported.temperature,
+            **({"temperature": exported.temperature} if self.lesson.task == "classify" else {}),
             "torch": installed("torch"),
             "torch_to_artifact": exported.difference,
             **made,
@@ -208,9 +235,10 @@ class Course:
         manifest = Manifest(
             kind="model",
             name=self.name,
-            task="classify",
+            task=self.lesson.task,
             pixels=self.pixels,
             labels=self.lesson.labels,
+            detect=DetectSpec() if self.lesson.task == "detect" else None,
             origin=origin,
             parent=parent,
             made_by=made_by,
@@ -220,6 +248,24 @@ class Course:
     def lineage(self, curve: Sequence[Epoch]) -> dict[str, JsonValue]:
         """What its records keep of how it came to be."""
         return {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+
+
+def task_of(recipe: Recipe) -> LearnedTask:
+    """What a recipe's network learns to do."""
+    from mingmu.train.nets import net_named
+
+    return net_named(recipe.net.name).task
+
+
+def network_of(store: Store, lesson: Lesson, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
+    """The network of a recipe, before it has learned, and where its weights are from."""
+    from mingmu.train.nets import build
+    from mingmu.train.nets.detectors import build_detector
+
+    size, count = pixels.size[0], len(lesson.labels)
+    if lesson.task == "detect":
+        return build_detector(recipe.net, size, count, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
+    return build(recipe.net, size, count, recipe.seed)
 
 
 def as_reported(curve: Sequence[Epoch]) -> tuple[LearnedIn, ...]:
@@ -262,6 +308,9 @@ def _telling(progress: Progress) -> Callable[[Now], None]:
 
 
 def _words(last: Epoch, now: Now) -> str:
-    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
+    right = ""
+    if last.held_out_accuracy is not None:  # of detectors no loss is looked at
+        what = "AP50 on held-out photos" if last.held_out_loss is None else "of held-out photos right"
+        right = f", {last.held_out_accuracy:.1%} {what}"
     speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
     return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mingmu.core.errors import BadRequest, MissingExtra
 from mingmu.data import reading
+from mingmu.evaluate.summary import headline
 from mingmu.registry.store import Store
 from mingmu.registry.teachable import check_teachable
 from mingmu.train.recipe import Recipe
@@ -86,6 +87,8 @@ def _course(store: Store, source: Path, name: str, recipe: Recipe, progress: Pro
     from mingmu.train.nets import net_named
 
     net = net_named(recipe.net.name)
+    if net.task != "classify":
+        raise BadRequest(f"{recipe.net.name} finds boxes; recipes are searched for classifiers alone, so far (mingmu train)")
     if net.head != "linear":
         raise BadRequest(f"{recipe.net.name} finds its settings itself; train it (mingmu train)")
     found = reading.read(source, store.blobs, progress)
@@ -176,10 +179,9 @@ def _found(course: Course, study: Study) -> Searched:
 
 
 def _header(trained: Trained, name: str, tried: int, accuracy: float, file: Path) -> str:
-    right = trained.report.measures.accuracy.value
     return (
         f"The best of {tried} recipes, found by mingmu search for the photos of {name}.\n"
-        f"Expected: {accuracy:.1%} of its held-out photos right, by which it was chosen; {right:.1%} of the test photos.\n"
+        f"Expected: {accuracy:.1%} of its held-out photos right, by which it was chosen. {headline(trained.report.measures)}\n"
         f"mingmu train PHOTOS --name {name} --recipe {file.name}"
     )
 

@@ -14,21 +14,30 @@ from mingmu.core.manifest import Origin
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
 from mingmu.data.finding import Finding
-from mingmu.evaluate.page import page
-from mingmu.evaluate.report import Report
-from mingmu.evaluate.thumbnails import thumbnails
+from mingmu.evaluate.report import AnyReport
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
 from mingmu.train.recipe import Recipe
-from mingmu.verbs.course import Course, Lesson, as_reported, check_installed, identity_of, lesson_of, with_teacher_pinned
-from mingmu.verbs.measuring import keep, predictions_of, report_of
+from mingmu.verbs.course import (
+    Course,
+    Lesson,
+    as_reported,
+    check_installed,
+    identity_of,
+    lesson_of,
+    network_of,
+    task_of,
+    with_teacher_pinned,
+)
+from mingmu.verbs.measuring import keep, measured
 from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import SHIPPED
 
 if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier
+    from mingmu.train.nets.learner import Learner
     from mingmu.train.run import Epoch
     from mingmu.train.team import Team
 
@@ -39,7 +48,7 @@ class Trained:
 
     version: Version
     dataset: DatasetVersion
-    report: Report
+    report: AnyReport
     findings: tuple[Finding, ...]
     curve: tuple[Epoch, ...]
     folder: Path  # of the run: checkpoint, and events for TensorBoard
@@ -65,7 +74,7 @@ def train(
 
     with team.joined() as together:
         tell = progress if together.leads else silent
-        return _train(store, lambda: _read(store, source, recipe.seed, tell), name, recipe, seconds, resume, tell, together)
+        return _train(store, lambda: _read(store, source, recipe, tell), name, recipe, seconds, resume, tell, together)
 
 
 def train_dataset(
@@ -76,7 +85,9 @@ def train_dataset(
     from mingmu.train.team import Team
 
     known = Dataset.from_lines(store.datasets.examples(store.datasets.resolve(dataset)))
-    return _train(store, lambda: lesson_of(store, known, (), recipe.seed, progress), name, recipe, seconds, False, progress, Team())
+    return _train(
+        store, lambda: lesson_of(store, known, (), recipe.seed, progress, task_of(recipe)), name, recipe, seconds, False, progress, Team()
+    )
 
 
 def _train(
@@ -89,15 +100,15 @@ def _train(
     progress: Progress,
     together: Team,
 ) -> Trained:
-    from mingmu.train.nets import build, net_named
+    from mingmu.train.nets import net_named
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
     known = net_named(recipe.net.name)
-    pixels, folder = recipe.pixels(known.size), store.data_dir / "runs" / name
+    pixels, folder = recipe.pixels(known.size, known.task), store.data_dir / "runs" / name
     lesson = together.told(lesson_read)
     recipe = together.told(lambda: with_teacher_pinned(store, recipe))
-    net, origin = build(recipe.net, pixels.size[0], len(lesson.labels), recipe.seed)  # before the photos: it may be refused
+    net, origin = network_of(store, lesson, recipe, pixels)  # before the photos: it may be refused
     course = together.after_the_first(lambda: Course.prepared(store, name, lesson, recipe, pixels, folder, progress))
     if known.head == "dbn" and not resume:
         _pretrain(net, course)
@@ -127,28 +138,23 @@ def _solve(net: Classifier, course: Course, budget: float | None) -> dict[str, J
     return {"cost": found.cost, "gamma": found.gamma}
 
 
-def _read(store: Store, source: Path, seed: int, progress: Progress) -> Lesson:
+def _read(store: Store, source: Path, recipe: Recipe, progress: Progress) -> Lesson:
     found = reading.read(source, store.blobs, progress)
-    return lesson_of(store, found.dataset, found.findings, seed, progress)
+    return lesson_of(store, found.dataset, found.findings, recipe.seed, progress, task_of(recipe))
 
 
-def published(course: Course, net: Classifier, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue]) -> Trained:
+def published(course: Course, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue]) -> Trained:
     """A network that has learned: sealed, proven, measured, kept with what it came from, and published."""
     store, lesson, progress = course.store, course.lesson, course.progress
     digest = course.sealed(net, origin, curve, made)
     recognizer = Library(store).open(digest)
-    said = predictions_of(store, recognizer, Dataset.of(lesson.part("test")), progress)
-    report = replace(report_of(recognizer, lesson.dataset, said, store), training=as_reported(curve))
+    report = measured(store, recognizer, lesson.dataset, Dataset.of(lesson.part("test")), progress)
+    report = replace(report, training=as_reported(curve))
     kept = store.datasets.add(course.name, lesson.dataset.digest, lesson.dataset.to_lines())
     store.records.add_lineage(digest, lesson.dataset.digest, course.lineage(curve))
     keep(store, report, recognizer, lesson.dataset)
     progress("done", 1.0)
     return Trained(store.publish(course.name, digest), kept, report, lesson.findings, tuple(curve), course.folder)
-
-
-def page_of(store: Store, report: Report) -> str:
-    """The report as a page to look at."""
-    return page(report, thumbnails(report.measures.mistakes, Library(store).open(report.subject.digest), store.blobs))
 
 
 def curve_json(curve: Sequence[Epoch]) -> list[dict[str, Any]]:
