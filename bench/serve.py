@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.load import Load, lua, photos, service, wrk
 from mingmu import verbs
-from mingmu.core.cpus import cpu_count
+from mingmu.core.cpus import cpu_count, plain_products
 from mingmu.core.recognizer import Recognizer
 from mingmu.settings import Settings
 
@@ -42,12 +42,13 @@ def ceiling(recognizer: Recognizer, images: list[bytes], seconds: float, *, thre
                 recognizer.interpret(reading)
             counts[number] += batch
 
-    start = time.perf_counter()
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with plain_products():
+        start = time.perf_counter()
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     return sum(counts) / (time.perf_counter() - start)
 
 

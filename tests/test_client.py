@@ -526,6 +526,25 @@ def test_versions_and_datasets_are_looked_after(
     assert said == expected.get(method)
 
 
+FACES = [
+    ("verify_faces", (b"one", b"other"), {"false_match_rate": 1e-4}, "/v1/faces/verify?false_match_rate=0.000100"),
+    ("enrol", ("family", "Zo\u00eb", b"one", b"other"), {}, "/v1/faces/galleries/family/people?person=Zo%C3%AB&force=false"),
+    ("identify", ("family", b"one"), {}, "/v1/faces/galleries/family/identify"),
+    ("remove_person", ("family", "Ada"), {}, "/v1/faces/galleries/family/people?person=Ada"),
+]
+
+
+@pytest.mark.parametrize(("method", "arguments", "named", "path"), FACES)
+def test_faces_are_asked_about(
+    service: Service, ask: Asker, method: str, arguments: tuple[Any, ...], named: dict[str, Any], path: str
+) -> None:
+    service.responses = [json_of({"same": True})]
+    said = ask(service.url, method, *arguments, **named)
+    asked, _, body = service.only
+    assert (asked, said) == (path, None if method == "remove_person" else {"same": True})
+    assert all(image in body for image in arguments if isinstance(image, bytes))
+
+
 def test_an_audit_gives_the_dataset_with_its_findings_and_an_evaluation_its_report(service: Service, ask: Asker) -> None:
     result = {"recognizer": "flowers", "version": 2, "dataset": "walls", "digest": "d" * 64}
     service.responses = [accepted(), ended(id=7, verb="audit", result=result), json_of(VERSION | {"findings": []})]

@@ -78,7 +78,7 @@ def test_rows_of_a_batch_have_boxes(run: Run, photo: Path, tmp_path: Path) -> No
         ("recognize {photo} --recognizer tiny --threshold 0.5", "tiny gives labels"),
         ("batch {folder} --out {folder}/rows.csv --recognizer tiny --threshold 0.5", "tiny gives labels"),
         ("batch {folder} --out {folder}/rows.csv --recognizer quarters --coverage 0.9", "promise no coverage"),
-        ("evaluate quarters {folder}", "no classifier; evaluate is for classifiers"),
+        ("evaluate quarters {folder}", "none of 1 photos has a box"),
         ("compare quarters tiny {folder}", "no classifier; compare is for classifiers"),
         ("compress quarters --data {folder}", "no classifier; compress is for classifiers"),
         ("tune quarters --data {folder}", "no classifier; tuning with photos is for classifiers"),
@@ -112,3 +112,52 @@ def test_a_detector_is_imported(run: Run, photo: Path, tmp_path: Path) -> None:
     assert run(*command).code == 2
     refused = run(*command, "--decoder", "yolox")
     assert (refused.code, "2 outputs" in refused.err) == (1, True)
+
+
+@pytest.fixture
+def boxed(photo: Path) -> Path:
+    """Two photos as COCO has them: of one, both things are boxed; of the other one of two, and one that it does not know."""
+    pixels = np.zeros((80, 160, 3), np.uint8)
+    pixels[:40, :80], pixels[40:, 80:] = (0, 255, 0), (255, 0, 0)
+    (photo.parent / "other.png").write_bytes(encode_png(pixels))
+    images = [{"id": number, "file_name": name, "width": 160, "height": 80} for number, name in enumerate(("photo.png", "other.png"))]
+    boxes = [(0, 0, [0, 0, 80, 40]), (0, 2, [80, 40, 80, 40]), (1, 1, [0, 0, 80, 40]), (1, 3, [80, 0, 40, 40])]
+    document = {
+        "images": images,
+        "categories": [{"id": kind, "name": name} for kind, name in enumerate((*tiny.LABELS, "pink"))],
+        "annotations": [{"image_id": image, "category_id": kind, "bbox": box} for image, kind, box in boxes],
+    }
+    (photo.parent / "boxes.json").write_text(json.dumps(document))
+    return photo.parent
+
+
+def test_a_detector_is_measured_on_boxes(run: Run, boxed: Path, tmp_path: Path) -> None:
+    page, card = tmp_path / "report.html", tmp_path / "card.md"
+    done = run("evaluate", "quarters", boxed, "--html", page, "--card", card, "--json")
+    measures = done.json["measures"]
+    assert (measures["examples"], measures["boxes"]) == (2, 3)
+    assert measures["left_out"]["unknown"] == [["pink", 1]]
+    assert measures["recall"]["value"] == 1
+    assert [(row["label"], row["there"], row["said"]) for row in measures["classes"]] == [("red", 1, 2), ("green", 1, 1), ("blue", 1, 1)]
+    assert "said, but nothing of the kind is there" in page.read_text()
+    assert "| AP50 |" in card.read_text()
+    assert "AP50 is " in run("evaluate", "quarters", boxed).out
+
+
+def test_a_job_measures_a_detector_by_its_ap50(data_dir: Path, boxed: Path) -> None:
+    from mingmu.data import reading
+    from mingmu.jobs import errands
+    from mingmu.settings import Settings
+
+    store = Store(data_dir)
+    dataset = reading.read(boxed, store.blobs).dataset
+    store.datasets.add("boxed", dataset.digest, dataset.to_lines())
+    result = errands.evaluate(Settings(data_dir=data_dir), {"recognizer": "quarters", "dataset": "boxed"}, lambda step, share: None)
+    assert 0 < result["ap50"]["value"] <= 1
+
+
+def test_an_audit_says_what_a_detector_misses_among_the_boxes(run: Run, boxed: Path) -> None:
+    done = run("audit", boxed, "--backbone", "tiny", "--detector", "quarters", "--json")
+    found = [(each["kind"], each["where"], each["suggestion"]) for each in done.json["findings"] if each["kind"].endswith("box")]
+    assert found == [("missing-box", ["other.png"], "red")]
+    assert "no detector" in run("audit", boxed, "--backbone", "tiny", "--detector", "tiny").err

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from mingmu import verbs
 from mingmu.cli import main
 from mingmu.core.pixels import PixelSpec, encode_png
-from mingmu.evaluate import words
+from mingmu.evaluate import summary
 from mingmu.evaluate.predictions import TEST, UNKNOWN
 from mingmu.registry.bundle import pack, unpack
 from mingmu.registry.store import Store
@@ -57,7 +57,7 @@ def test_photos_that_taught_it_and_their_copies_are_left_out_and_counted(store: 
     measures = verbs.evaluate(store, "colours", mixed).measures
     assert (measures.examples, measures.left_out.learned) == (12, 6)
     assert [failure.name for failure in measures.left_out.unreadable] == ["red/broken.png"]
-    said = words.cautions(measures)
+    said = summary.cautions(measures)
     assert "6 photos were left out: it learned from just these, or from copies of them." in said
     assert any("broken.png" in text for text in said)
 
@@ -70,10 +70,10 @@ def test_of_a_recognizer_from_elsewhere_it_is_not_claimed_that_the_photos_did_no
     unpack(elsewhere, tmp_path / "bundle.zip", "colours")
     measures = verbs.evaluate(elsewhere, "colours", photos).measures
     assert measures.source == UNKNOWN
-    assert "not known here" in words.headline(measures)
-    assert "was not taught on" not in words.headline(measures)
-    assert words.trust(measures).startswith("Unless these photos taught it:")
-    assert any("flatters it" in text for text in words.cautions(measures))
+    assert "not known here" in summary.headline(measures)
+    assert "was not taught on" not in summary.headline(measures)
+    assert summary.summary(measures)[1].startswith("Unless these photos taught it:")
+    assert any("flatters it" in text for text in summary.cautions(measures))
 
 
 def test_a_photo_that_is_only_like_those_that_taught_it_is_measured(store: Store, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_the_crop_never_shows_is_said(store: Store, tmp_path: Path) -> None
             (tmp_path / "wide" / label / f"{number}.png").write_bytes(encode_png(pixels))
     options = Options(view=PixelSpec(size=(8, 8)))
     measures = verbs.teach(store, tmp_path / "wide", name="colours", backbone="tiny", options=options).report.measures
-    assert "It looks at the middle only: of the usual photo 67 % is never looked at." in words.cautions(measures)
+    assert "It looks at the middle only: of the usual photo 67 % is never looked at." in summary.cautions(measures)
 
 
 def test_a_comparison_says_what_it_leaves_out_and_what_comes_out_if_that_counts(

@@ -21,6 +21,7 @@ from mingmu.core.pixels import encode_png
 from mingmu.core.teaching import TeachOptions
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import words
+from mingmu.evaluate.measure import Measures
 from mingmu.jobs import errands
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -218,6 +219,7 @@ def test_the_test_part_is_measured_as_the_sealed_recognizer_answers(store: Store
     test = draw(tmp_path / "test", 5, seed=1)
     taught = verbs.teach(store, photos, name="colours", backbone="tiny", test=test, options=QUICK)
     measured = verbs.evaluate(store, "colours", test)
+    assert isinstance(measured.measures, Measures)
     assert measured.measures.accuracy == taught.report.measures.accuracy
     assert measured.measures.calibration.ece == pytest.approx(taught.report.measures.calibration.ece, abs=1e-4)
 
@@ -423,7 +425,9 @@ def test_a_table_with_several_labels_a_photo_teaches_to_say_several(store: Store
     for name, colour in {"yellow": (180, 180, 60), "violet": (180, 60, 180)}.items():
         (fresh / f"{name}.png").write_bytes(encode_png(np.full((12, 12, 3), colour, np.uint8)))
     (fresh / "labels.csv").write_text("file,labels\nyellow.png,red|green\nviolet.png,red|blue")
-    assert verbs.evaluate(store, "mixed", fresh).measures.multi_label
+    measures = verbs.evaluate(store, "mixed", fresh).measures
+    assert isinstance(measures, Measures)
+    assert measures.multi_label
 
 
 def test_the_kind_of_head_can_be_asked_for(data_dir: Path, photos: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:

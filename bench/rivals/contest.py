@@ -15,7 +15,7 @@ import platformdirs
 from bench.load import lua, resident, wrk
 from bench.rivals.ceiling import arrangements, lone, rate
 from bench.rivals.contenders import Contender, calm, interpreter, running
-from bench.rivals.networks import EAGER, prepare
+from bench.rivals.networks import EAGER, alike, prepare
 from bench.rivals.results import CONNECTIONS, Ceiling, Visit
 from bench.rivals.road import Answer, Road
 from bench.rivals.terms import Terms
@@ -88,4 +88,5 @@ def contest_on(network: str, given: argparse.Namespace, images: Sequence[bytes],
     folder, data_dir = given.cache / "networks" / network, given.cache / "data"
     prepare(network, data_dir, folder)
     terms = Terms(folder, given.runtime, given.precision, cpu_count(), given.batch, given.wait_ms)
+    alike(network, data_dir, terms)
     return Contest(terms, data_dir, given.cache, images, seconds)

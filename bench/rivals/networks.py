@@ -24,11 +24,14 @@ from bench.rivals.eager import IMAGENET, eager
 from bench.rivals.road import GRAPH, LABELS, PIXELS, WEIGHTS, Road
 from bench.rivals.terms import Terms
 from mingmu import verbs
+from mingmu.compress.variants import Maker
 from mingmu.core.artifact import GRAPH as SEALED
-from mingmu.core.manifest import Origin
+from mingmu.core.manifest import Origin, Runs
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Recognizer
+from mingmu.registry.index import now
 from mingmu.registry.store import Store
+from mingmu.registry.tuning import Trial, Tuning, Tunings
 from mingmu.settings import Settings
 from mingmu.zoo.adopt import Normalisation
 
@@ -56,6 +59,34 @@ def prepare(name: str, data_dir: Path, folder: Path) -> None:
     (folder / LABELS).write_text("\n".join(recognizer.manifest.labels))
     _check(recognizer, folder)
     _note_eager(name, folder)
+
+
+def alike(name: str, data_dir: Path, terms: Terms) -> None:
+    """Let Mingmu run a network as the rivals do: on the same runtime, in the same precision."""
+    store = Store.of(Settings(data_dir=data_dir))
+    manifest = store.artifact(store.resolve(name).digest).manifest
+    sealed = store.artifact(manifest.head.backbone if manifest.head else store.resolve(name).digest)
+    runs = Runs(
+        runtime="openvino" if terms.runtime == "openvino" else "onnxruntime", precision="bf16" if terms.precision == "bf16" else "fp32"
+    )
+    tunings = Tunings(data_dir)
+    if runs == sealed.manifest.runs:
+        tunings.forget(sealed.digest)
+        return
+    chosen = store.add(lambda folder: Maker(sealed, ()).make(folder, runs))
+    trial = Trial(what=str(runs), passed=True, verdict="as the rivals run it")
+    tunings.put(
+        Tuning(
+            network=sealed.digest,
+            chosen=chosen.digest,
+            what=trial.what,
+            machine=str(tunings.machine),
+            trials=(trial,),
+            data="none",
+            method="not measured: chosen for a benchmark",
+            created=now(),
+        )
+    )
 
 
 def merged(recognizer: Recognizer) -> bytes:

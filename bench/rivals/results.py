@@ -127,9 +127,9 @@ def page(ceilings: Sequence[Ceiling], entries: Sequence[Entry], how: str, plot: 
 Printed by `make bench-rivals` on {date.today():%d %B %Y}, on {machine()}. {how}
 
 JPEGs of 500x375 go in as bytes or base64, whichever a server's documentation sends, and the best five labels come out. Every server
-has the same network and the same decoding (Mingmu's); the rivals have the runtime and the precision named above, their quickstarts eager
-torch and one worker, Mingmu what it has chosen itself. Each runs alone, in a virtual environment of its own, and they take turns in
-every round. Answers are checked before anything is timed. Given are medians, in brackets the least and the most of the rounds;
+has the same network and the same decoding (Mingmu's), and the runtime and the precision named above, even where `mingmu tune` would have
+chosen faster ones; the quickstarts have eager torch and one worker. Each runs alone, in a virtual environment of its own, and they take
+turns in every round. Answers are checked before anything is timed. Given are medians, in brackets the least and the most of the rounds;
 "of the ceiling" is for {" / ".join(map(str, CONNECTIONS))} connections; memory counts shared pages for each process.
 
 ![Images a second at {PLOTTED} connections]({plot})"""

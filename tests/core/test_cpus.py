@@ -3,9 +3,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np  # noqa: F401 - its algebra is what is limited
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from mingmu.core.cpus import cpu_count
+from mingmu.core.cpus import cpu_count, plain_products
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,13 @@ def test_the_quota_of_a_service_and_of_the_slice_it_is_in_counts(tmp_path: Path,
     (tmp_path / folder / name).write_text(text)
     (tmp_path / folder / "cpu.cfs_period_us").write_text("100000")
     assert cpu_count(tmp_path, tmp_path / "own") == 3
+
+
+def test_products_take_one_processor_each_within_a_block() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        with plain_products():
+            assert threads() == {1}
+        assert threads() == {2}

@@ -28,6 +28,12 @@ def test_a_box_is_drawn_where_it_is_in_the_colour_of_its_label() -> None:
     assert ours[60:79, 101:110].any()  # the label above it
 
 
+def test_landmarks_are_dots() -> None:
+    ours = near(drawn([Box("face", 0.5, 100, 80, 200, 150, ((150.0, 150.0), (250.0, 160.0), (-1e4, 9.0)))]), colour_of("face"))
+    assert ours[150, 150] and ours[160, 250]  # noqa: PT018 - one face
+    assert not ours[150:160, 160:240].any()
+
+
 @pytest.mark.parametrize("place", [(0, 0, 30, 20), (370, 0, 30, 20), (370, 280, 30, 20), (0, 0, 400, 300), (-5, -5, 500, 400)])
 def test_labels_stay_inside_the_picture(place: tuple[float, float, float, float]) -> None:
     colour = colour_of("refrigerator")

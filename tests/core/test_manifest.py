@@ -61,6 +61,7 @@ def test_a_file_name_that_leads_outside_is_refused(name: str) -> None:
         ({"tolerance": {"pixels": 255.0}}, "less than or equal"),
         ({"kind": "head"}, "head section"),
         ({"head": {"backbone": "0" * 64}}, "head section"),
+        ({"embed": {"mean": 0, "deviation": 0.1, "pairs": 9, "things": 3}}, "embed section"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(change: dict[str, object], complaint: str) -> None:

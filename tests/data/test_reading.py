@@ -11,7 +11,7 @@ from PIL import Image
 
 from mingmu.core.errors import BadRequest, NotFound
 from mingmu.data.dataset import Region
-from mingmu.data.reading import Reading, read
+from mingmu.data.reading import Reading, clip_of, read
 from tests.data.memory import MemoryBlobs, pixels, png
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/data"
@@ -329,3 +329,11 @@ def test_real_blood_smears_have_two_degenerate_boxes() -> None:
     boxes = [region.label for example in reading.dataset for region in example.regions]
     assert (len(reading.dataset), boxes.count("RBC"), boxes.count("WBC"), boxes.count("Platelets")) == (364, 4155 - 2, 372, 361)
     assert [finding.kind for finding in reading.findings] == ["degenerate-box"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"),
+    [("a/ride_mp4_t_593.jpg", "ride"), ("ride.mp4#t=12.500.jpg", "ride"), ("ride_1.jpg", None), ("mp4_t_1.jpg", None)],
+)
+def test_frames_of_one_video_belong_together_where_their_names_say_so(name: str, clip: str | None) -> None:
+    assert clip_of(name) == clip

@@ -17,7 +17,7 @@ import pytest
 
 from mingmu.core.network import Network
 from mingmu.registry.store import Store
-from tests import tiny
+from tests import tiny, tiny_faces
 
 PROGRAM = "import os; from mingmu.serve.server import run; from mingmu.settings import Settings; run(Settings.load(os.environ))"
 
@@ -66,7 +66,10 @@ class Process:
 
 @pytest.fixture(scope="session")
 def tiny_dir(tmp_path_factory: pytest.TempPathFactory, red_png: bytes) -> Path:
-    """A data folder with the recognizer `tiny`, taught on the dataset `flowers` and measured, for tests that change nothing in it."""
+    """A data folder with the recognizer `tiny`, taught on the dataset `flowers` and measured, and the parts of faces with a gallery `tiny`.
+
+    For tests that change none of these.
+    """
     store = Store(tmp_path_factory.mktemp("real") / "data")
     network = Network.open(store.add(tiny.seal_backbone))
     version = store.publish("tiny", store.add(lambda folder: tiny.seal_tiny(folder, network)).digest)
@@ -74,6 +77,7 @@ def tiny_dir(tmp_path_factory: pytest.TempPathFactory, red_png: bytes) -> Path:
     dataset = store.datasets.add("flowers", "d" * 64, json.dumps(row).encode())
     store.records.add_lineage(version.digest, dataset.digest, {})
     store.records.add_report(version.digest, dataset.digest, b'{"schema": "mingmu-report/1"}')
+    store.galleries.create("tiny", tiny_faces.publish(store.data_dir))
     return store.data_dir
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny_faces
 from tests.real.conftest import Process
 
 pytestmark = pytest.mark.real
@@ -26,7 +27,7 @@ COMMANDS = [block for block in BLOCKS if "curl" in block]
 def test_a_documented_command_works(server: Process, red_png: bytes, tmp_path: Path, command: str) -> None:
     if "/train" in command:
         pytest.importorskip("torch", reason="a service without torch (extra `train`) refuses to train")
-    (tmp_path / "photo.jpg").write_bytes(red_png)
+    (tmp_path / "photo.jpg").write_bytes(tiny_faces.photo("ada") if "/faces" in command else red_png)
     with zipfile.ZipFile(tmp_path / "flowers.zip", "w") as archive:
         archive.writestr("rose/photo.jpg", red_png)
     script = "set -euo pipefail\n" + command.replace("general", "tiny")

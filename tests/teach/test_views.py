@@ -9,6 +9,7 @@ import numpy as np
 from mingmu import verbs
 from mingmu.core.pixels import PixelSpec, encode_png
 from mingmu.data.dataset import Dataset, Example
+from mingmu.evaluate.measure import Measures
 from mingmu.evaluate.thumbnails import thumbnail
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -45,5 +46,7 @@ def test_a_letterboxed_head_on_a_squashing_backbone_is_proven_measured_and_expla
     recognizer = Library(store).open(version.digest)
     recognizer.prove()
     assert recognizer.manifest.pixels == view
-    assert verbs.evaluate(store, "colours", draw(tmp_path / "fresh", 4, seed=3)).measures.lost == 0
+    measures = verbs.evaluate(store, "colours", draw(tmp_path / "fresh", 4, seed=3)).measures
+    assert isinstance(measures, Measures)
+    assert measures.lost == 0
     assert thumbnail((photos / "red" / "0.png").read_bytes(), recognizer, "red").saliency

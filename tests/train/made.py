@@ -25,7 +25,7 @@ def photos(count: int, size: int = 16, seed: int = 0) -> Photos:
 def folder(path: Path, count: int, size: int = 20) -> Path:
     """The same as files, in a folder for each of two labels."""
     made = photos(2 * count, size)
-    for number, (pixels, kind) in enumerate(zip(made.pixels, made.classes, strict=True)):
+    for number, (pixels, kind) in enumerate(zip(made.pixels, made.truth, strict=True)):
         place = path / ("blue" if kind else "red") / f"{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(encode_png(pixels))

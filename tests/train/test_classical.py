@@ -14,6 +14,7 @@ from mingmu import verbs
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import encode_png
 from mingmu.core.runtime import SCORES, OnnxRuntime
+from mingmu.evaluate.measure import Measures
 from mingmu.registry.store import Store
 from mingmu.train import dbn, svm
 from mingmu.train.export import whole_model
@@ -60,7 +61,7 @@ def test_what_is_sealed_answers_as_scikit_learn_does(name: str, features: str) -
     known, asked = standardised(raw, photos, SIZE).double().numpy(), seen(raw, held_out, SIZE).double().numpy()
     scale = known.shape[1] ** (0.5 if found.gamma is None else 0)  # the linear kernel is a mean of products
     kernel = {"kernel": "linear"} if found.gamma is None else {"kernel": "rbf", "gamma": found.gamma}
-    theirs = OneVsRestClassifier(SVC(C=found.cost, **kernel)).fit(known / scale, photos.classes)
+    theirs = OneVsRestClassifier(SVC(C=found.cost, **kernel)).fit(known / scale, photos.truth)
     decisions = theirs.decision_function(asked / scale)
     expected = torch.softmax(torch.from_numpy(decisions) / exported.temperature, dim=1).numpy()
 
@@ -88,8 +89,8 @@ def test_when_the_time_is_up_no_more_settings_are_tried() -> None:
 
 def test_rare_labels_count_more_where_a_recipe_balances() -> None:
     photos = three(60)
-    rows = np.flatnonzero((photos.classes != 2) | (np.arange(60) < 12))
-    rare, asked = Photos(photos.pixels[rows], photos.classes[rows]), three(60, seed=1)
+    rows = np.flatnonzero((photos.truth != 2) | (np.arange(60) < 12))
+    rare, asked = Photos(photos.pixels[rows], photos.truth[rows]), three(60, seed=1)
     found = {}
     for balance in (0.0, 1.0):
         net = new("svm_linear")
@@ -139,7 +140,9 @@ def test_it_is_trained_by_name_sealed_proven_and_served(name: str, features: str
     photos = made.folder(tmp_path / "photos", 30)
     result = verbs.train(store, photos, name="colours", recipe=settings, seconds=300, progress=lambda step, share: steps.append(step))
     manifest = store.artifact(result.version.digest).manifest
-    assert result.report.measures.accuracy.value > 0.9
+    measures = result.report.measures
+    assert isinstance(measures, Measures)
+    assert measures.accuracy.value > 0.9
     assert manifest.origin.licence == ("Apache-2.0" if features == "general" else "that of the photos it learned from")
     assert manifest.made_by["torch_to_artifact"] < 1e-4  # type: ignore[operator]
     assert ("cost" in manifest.made_by) == (name != "dbn")

@@ -46,7 +46,7 @@ def test_a_student_believes_its_teacher_and_not_the_labels_when_the_recipe_says_
     for share, agrees in ((1.0, 0.0), (0.0, 1.0)):
         net, _ = learned(DistilTable(teacher="contrary", share=share), tmp_path / str(share))
         said = predict(net, photos).argmax(dim=1).numpy()
-        assert np.mean(said == photos.classes) == pytest.approx(agrees, abs=0.2)
+        assert np.mean(said == photos.truth) == pytest.approx(agrees, abs=0.2)
 
 
 def test_a_student_comes_to_see_what_its_teacher_sees_and_the_projection_is_in_the_checkpoint(tmp_path: Path) -> None:

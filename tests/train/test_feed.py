@@ -21,19 +21,19 @@ def test_every_photo_comes_once_an_epoch_in_an_order_of_its_own() -> None:
     assert sorted(first) == sorted(second) == [*range(24)]
     assert list(first) != list(second)
     assert list(first) == list(made.feed(24).order(0))
-    assert [len(batch.classes) for batch in feed.batches(0)] == [8, 8, 8]
+    assert [len(batch.truth) for batch in feed.batches(0)] == [8, 8, 8]
 
 
 def test_an_epoch_can_begin_in_its_middle() -> None:
     feed = made.feed(24, batch=8)
     whole, rest = [*feed.batches(3)], [*feed.batches(3, start=1)]
-    assert [list(batch.classes) for batch in whole[1:]] == [list(batch.classes) for batch in rest]
+    assert [list(batch.truth) for batch in whole[1:]] == [list(batch.truth) for batch in rest]
     assert np.array_equal(whole[1].pixels, rest[0].pixels)
 
 
 def test_rare_classes_come_as_often_as_others_when_balanced() -> None:
     photos = Photos(np.zeros((100, 2, 2, 3), np.uint8), np.array([0] * 90 + [1] * 10))
-    shown = Counter(photos.classes[Feed(photos, 10, balance=1.0).order(0)].tolist())
+    shown = Counter(photos.truth[Feed(photos, 10, balance=1.0).order(0)].tolist())
     assert 30 < shown[1] < 70
 
 

@@ -14,6 +14,7 @@ from mingmu.cli import main
 from mingmu.core.errors import BadRequest, Conflict, MissingExtra
 from mingmu.core.pixels import encode_png
 from mingmu.data.dataset import Dataset
+from mingmu.evaluate.measure import Measures
 from mingmu.evaluate.predictions import TEST
 from mingmu.jobs import errands
 from mingmu.registry.store import Store
@@ -35,6 +36,7 @@ def test_what_was_trained_is_published_measured_on_photos_it_never_saw_and_trace
     store, result = trained
     assert store.resolve("colours") == result.version
     assert result.report.measures.source == TEST
+    assert isinstance(result.report.measures, Measures)
     assert result.report.measures.accuracy.value > 0.9
     dataset = Dataset.from_lines(store.datasets.examples(result.dataset))
     assert {example.split for example in dataset} == {"train", "val", "test"}
@@ -98,7 +100,7 @@ def test_too_little_time_and_too_few_photos_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_what_it_needs_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mingmu.verbs.training.find_spec", lambda name: None)
+    monkeypatch.setattr("mingmu.verbs.course.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'mingmu\[train\]'"):
         verbs.train(Store(tmp_path / "data"), tmp_path, name="colours", recipe=RECIPE)
 

@@ -99,6 +99,6 @@ def test_too_long_and_too_few_texts_are_refused() -> None:
         lesson_of(Dataset.of([Example("0" * 64, ("A",), "a.png")]), (), 0)
 
 
-@pytest.mark.parametrize("name", ["read", "plates"])
+@pytest.mark.parametrize("name", ["read", "read-plates"])
 def test_recipes_for_readers_name_one(name: str) -> None:
     assert read(name).net.name in readers.READERS

@@ -12,6 +12,7 @@ from mingmu.batch.rows import Row, row_of
 from mingmu.batch.sources import Item, Source
 from mingmu.core.answers import Answer
 from mingmu.core.batching import BatchOptions
+from mingmu.core.cpus import plain_products
 from mingmu.core.errors import FetchFailed, MingmuError, Unreachable
 from mingmu.core.recognizer import Recognizer
 
@@ -49,7 +50,7 @@ def _looked_at(
     recognizer: Recognizer, source: Source, portions: Iterable[Sequence[Item]], options: BatchOptions, threads: int
 ) -> Generator[list[Row]]:
     limit = recognizer.limits.max_bytes
-    with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(READERS) as readers:
+    with plain_products(), ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(READERS) as readers:
 
         def begin(portion: Sequence[Item]) -> Future[list[Row]]:
             reads: list[Read] = [partial(source.read, item.key, limit) for item in portion]

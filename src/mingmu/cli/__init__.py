@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mingmu.cli import batching, searching, shrinking, teaching, training, tuning, upkeep
+from mingmu.cli import batching, faces, searching, shrinking, teaching, training, tuning, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.labels import on_one_line
@@ -347,6 +347,8 @@ def _pixels(size: str, **rest: Any) -> PixelSpec:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['input']!r}: {first['msg']}", param_hint=f"--{first['loc'][0]}") from None
 
+
+app.add_typer(faces.app, name="faces")
 
 _MORE: dict[Callable[..., None], str] = {
     batching.batch: "Example: `mingmu batch photos/ --out photos.csv`",

@@ -32,7 +32,7 @@ def search(
 
     from mingmu import verbs
     from mingmu.cli import render
-    from mingmu.evaluate import words
+    from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
 
     chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
@@ -58,9 +58,7 @@ def search(
         f"{render.label(trained.version)} is ready: {len(measures.classes)} labels, the best of {found.tried} recipes "
         f"({found.given_up} given up early).",
         f"{found.best:.1%} of the held-out photos right, by which it was chosen{before}.",
-        words.headline(measures),
-        words.trust(measures),
-        *words.cautions(measures),
+        *summary(measures),
         f"Its recipe: {found.file}",
     ]
     render.print_result(as_json, document, "\n".join(lines))

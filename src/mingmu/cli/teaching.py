@@ -11,8 +11,7 @@ from mingmu.cli.options import DataDir, Json, Name, asked, open_store
 from mingmu.core.teaching import MAX_SEED, Effort, HeadName, TeachOptions
 
 if TYPE_CHECKING:
-    from mingmu.core.recognizer import Recognizer
-    from mingmu.evaluate.report import Report
+    from mingmu.evaluate.report import AnyReport
     from mingmu.registry.store import Store
 
 Data = Annotated[
@@ -83,14 +82,13 @@ def evaluate(
     """Measure a recognizer on labelled photos, each figure with its interval."""
     from mingmu import verbs
     from mingmu.cli import render
-    from mingmu.evaluate import words
+    from mingmu.evaluate.summary import summary
 
     store = open_store(data_dir)
     with render.progress() as progress:
         report = verbs.evaluate(store, name, data, progress)
     _write_report(store, report, html, card)
-    text = [words.headline(report.measures), words.trust(report.measures), *words.cautions(report.measures)]
-    render.print_result(as_json, _json(report), "\n".join(text))
+    render.print_result(as_json, _json(report), "\n".join(summary(report.measures)))
 
 
 def compare(
@@ -117,6 +115,9 @@ def audit(
     html: Html = None,
     fix: Annotated[Path | None, typer.Option(help="Write a cleaned copy into this new folder.", show_default=False)] = None,
     backbone: Annotated[str, typer.Option(help="The recognizer whose network looks at the photos.")] = "general",
+    detector: Annotated[
+        str | None, typer.Option(help="Photos with boxes: the detector that says which are missing or wrong.", show_default=False)
+    ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -132,7 +133,7 @@ def audit(
         check_empty(fix)  # before minutes go into an audit
     store = open_store(data_dir)
     with render.progress() as progress:
-        audited = verbs.audit(store, data, backbone=backbone, progress=progress)
+        audited = verbs.audit(store, data, backbone=backbone, detector=detector, progress=progress)
         cleaned = verbs.clean(store, audited, fix, backbone=backbone, progress=progress) if fix else None
     if html:
         html.write_text(audit_page(audited.dataset, store.blobs, audited.findings, data.name), encoding="utf-8")
@@ -150,24 +151,17 @@ def audit(
     render.print_result(as_json, document, "\n".join(lines))
 
 
-def _write_report(store: Store, report: Report, html: Path | None, card: Path | None) -> None:
+def _write_report(store: Store, report: AnyReport, html: Path | None, card: Path | None) -> None:
     from mingmu.evaluate.card import card as card_of
-    from mingmu.evaluate.page import page
-    from mingmu.evaluate.thumbnails import thumbnails
+    from mingmu.verbs import page_of
 
     if html:
-        html.write_text(page(report, thumbnails(report.measures.mistakes, _recognizer(store, report), store.blobs)), encoding="utf-8")
+        html.write_text(page_of(store, report), encoding="utf-8")
     if card:
         card.write_text(card_of(report), encoding="utf-8")
 
 
-def _recognizer(store: Store, report: Report) -> Recognizer:
-    from mingmu.registry.library import Library
-
-    return Library(store).open(report.subject.digest)
-
-
-def _json(report: Report) -> dict[str, Any]:
+def _json(report: AnyReport) -> dict[str, Any]:
     import json
 
     document: dict[str, Any] = json.loads(report.to_json())

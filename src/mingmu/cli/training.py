@@ -24,13 +24,17 @@ Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may 
 def train(
     data: Data,
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
-    task: Annotated[
-        Literal["classify", "read"], typer.Option(help="What it learns: labels, or to read texts that the files are named after.")
-    ] = "classify",
     recipe: Annotated[
         str | None,
-        typer.Option(help="How to train: fast, accurate, read, or a TOML file.", show_default="fast, or read where that is the task"),
+        typer.Option(
+            help="How to train: fast, accurate, detect, plates, read, read-plates, or a TOML file.",
+            show_default="fast; for detectors detect, for readers read",
+        ),
     ] = None,
+    task: Annotated[
+        Literal["classify", "detect", "read"],
+        typer.Option(help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after."),
+    ] = "classify",
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
@@ -47,13 +51,14 @@ def train(
 
     from mingmu import verbs
     from mingmu.cli import render
-    from mingmu.evaluate import words
+    from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
+    from mingmu.train.nets import net_named
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or {"classify": "fast", "read": "read"}[task]).changed(net=net, epochs=epochs, size=size)
+    chosen = recipes.read(recipe or ("fast" if task == "classify" else task)).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
-    if task == "read":
+    if "read" in (task, net_named(chosen.net.name).task):
         return _train_reader(store, data, name, chosen, seconds, resume=resume, html=html, as_json=as_json)
     try:
         with render.progress() as progress:
@@ -69,8 +74,7 @@ def train(
         "curve": verbs.curve_json(trained.curve),
         "run": str(trained.folder),
     }
-    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", words.headline(measures), words.trust(measures)]
-    lines += words.cautions(measures)
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
     if trained.curve:
         last = trained.curve[-1]
         speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"

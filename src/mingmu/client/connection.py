@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from mingmu.client import batching, teaching
+from mingmu.client import batching, faces, teaching
 from mingmu.client.archive import Archive
 from mingmu.client.batching import Batched, Download
 from mingmu.client.calls import Call, Page, headers_for, pause
@@ -151,6 +151,22 @@ class Client:
     def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
         return self._ask(teaching.example(name, image, label, teach))
+
+    def verify_faces(self, a: Image, b: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
+        """Whether two photos show the same person: `same`, `similarity`, `threshold`, `false_match_rate`, and the faces that were taken."""
+        return self._ask(faces.verify(a, b, false_match_rate))
+
+    def enrol(self, gallery: str, person: str, *photos: Image, force: bool = False) -> dict[str, Any]:
+        """Add a person to a gallery, which is made if it is not there; all photos, or none. Gives how many `faces` of the person it has."""
+        return self._ask(faces.enrol(gallery, person, photos, force))
+
+    def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
+        """Whose `faces` a photo shows, the largest first; the `person` of a stranger is None."""
+        return self._ask(faces.identify(gallery, photo, false_match_rate))
+
+    def remove_person(self, gallery: str, person: str) -> None:
+        """Delete a person from a gallery, and from the disk of the service."""
+        self._ask(faces.remove_person(gallery, person))
 
     def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
         """Send labelled images, which become the newest version of the dataset `name`; gives that version, as in `flowers@3`."""
@@ -342,6 +358,18 @@ class AsyncClient:
 
     async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))
+
+    async def verify_faces(self, a: Image, b: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
+        return await self._ask(await asyncio.to_thread(faces.verify, a, b, false_match_rate))
+
+    async def enrol(self, gallery: str, person: str, *photos: Image, force: bool = False) -> dict[str, Any]:
+        return await self._ask(await asyncio.to_thread(faces.enrol, gallery, person, photos, force))
+
+    async def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
+        return await self._ask(await asyncio.to_thread(faces.identify, gallery, photo, false_match_rate))
+
+    async def remove_person(self, gallery: str, person: str) -> None:
+        await self._ask(faces.remove_person(gallery, person))
 
     async def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
         with shown(progress) as tell:

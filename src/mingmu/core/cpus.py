@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 
@@ -11,6 +12,17 @@ def cpu_count(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
     """Whole processors: the smallest of the affinity mask and the CPU quotas of the process's cgroups, at least one."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(affinity, *map(_quota, _folders(cgroup, own)))))
+
+
+def plain_products() -> AbstractContextManager[object]:
+    """From the call on, or within a block, numpy's matrix products take one processor each.
+
+    Those of heads are small and run side by side: several threads on one only wait for each other, and take processors from networks.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
 
 
 def _folders(cgroup: Path, own: Path) -> set[Path]:

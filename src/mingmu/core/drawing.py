@@ -55,6 +55,7 @@ def draw_on(pixels: Pixels, answer: Answer, size: tuple[int, int]) -> Pixels:
         for box, area in reversed(placed):  # the surest lie on top
             if isinstance(answer, Boxes):
                 pen.frame(area, colour_of(box.label))
+                pen.dots([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
             else:
                 pen.outline([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
         for box, area in placed:  # and have the first choice of where their label goes
@@ -92,6 +93,11 @@ class _Pen:
             return
         self._draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=self._line + 1)
         self._draw.rectangle((left, top, right, bottom), outline=colour, width=self._line)
+
+    def dots(self, points: list[tuple[float, float]], colour: Colour) -> None:
+        """Landmarks, with a dark edge."""
+        for x, y in points:
+            self._draw.circle((x, y), 1.5 * self._line, fill=colour, outline=(0, 0, 0))
 
     def outline(self, corners: list[tuple[float, float]], colour: Colour) -> None:
         """A line around what may lie at any angle, with a dark edge that shows on bright ground."""

@@ -12,6 +12,7 @@
     - FetchFailed                 422  fetch-failed        the URL gave no image
     - NotExplainable              422  not-explainable     this recognizer keeps no feature map
     - NoCoverage                  422  no-coverage         this recognizer can promise no coverage
+    - UnfitFace                   422  unfit-face          a photo without the one clear face that is needed
     - Conflict                    409  conflict            what was asked for does not fit what is there
   - NotFound                      404  not-found
   - BadModel                      422  bad-model           an ONNX file that cannot be adopted
@@ -90,6 +91,11 @@ class NotExplainable(BadRequest):
 class NoCoverage(BadRequest):
     status = 422
     kind = "no-coverage"
+
+
+class UnfitFace(BadRequest):
+    status = 422
+    kind = "unfit-face"
 
 
 class Conflict(BadRequest):

@@ -49,6 +49,15 @@ class DetectSpec(Strict):
     landmarks: int = Field(default=0, ge=0, le=1000)  # points that the network gives beside each box
 
 
+class EmbedSpec(Strict):
+    """How alike the vectors of different things are, as it was measured: what thresholds are made of."""
+
+    mean: float = Field(ge=-1, le=1)  # of the cosines
+    deviation: float = Field(gt=0, le=1)
+    pairs: int = Field(ge=2)  # so many were looked at
+    things: int = Field(ge=2)  # of so many different things
+
+
 class PartSpec(Strict):
     """A recognizer that a chain is made of."""
 
@@ -101,6 +110,7 @@ class Manifest(Strict):
     label_ids: tuple[str, ...] = ()
     head: HeadSpec | None = None
     detect: DetectSpec | None = None
+    embed: EmbedSpec | None = None
     plates: PlatesSpec | None = None
     parts: tuple[PartSpec, ...] = ()  # of a chain, the one that looks first comes first
     origin: Origin
@@ -118,6 +128,8 @@ class Manifest(Strict):
             raise ValueError(f"a classifier has at least 2 labels, this one has {len(self.labels)}")
         if (self.task == "detect") != (self.detect is not None):
             raise ValueError(f"a manifest for {self.task} has {'no' if self.detect is None else 'a'} detect section")
+        if self.task != "embed" and self.embed is not None:
+            raise ValueError(f"a manifest for {self.task} has an embed section")
         if (self.kind == "chain") != bool(self.parts) or (self.kind == "chain") != (self.task in ("text", "plates")):
             raise ValueError(f"a {self.kind} for {self.task} has {len(self.parts)} parts; a chain has some, and reads text or plates")
         if (self.task == "plates") != (self.plates is not None):

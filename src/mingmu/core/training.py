@@ -16,7 +16,11 @@ class TrainOptions:
 
     recipe: str = field(
         default="fast",
-        metadata={"description": "`fast`, `accurate`, or a recipe itself, in TOML.", "min_length": 1, "max_length": MAX_RECIPE},
+        metadata={
+            "description": "`fast`, `accurate`, for detectors `detect`, or a recipe itself, in TOML.",
+            "min_length": 1,
+            "max_length": MAX_RECIPE,
+        },
     )
     net: str | None = field(default=None, metadata={"description": "Train this network instead of the recipe's."})
     size: int | None = field(default=None, metadata={"description": "Pixels a side that it looks at.", "ge": 16, "le": 1024})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
+from mingmu.data.box_audit import box_findings
 from mingmu.data.closeups import Closeups
 from mingmu.data.copies import Copies, copies
 from mingmu.data.dataset import Blobs, Dataset
@@ -68,8 +69,14 @@ def audit(dataset: Dataset, examined: Examined, probabilities: Floats | None = N
         *leaks(dataset, examined.groups),
         *(label_errors(dataset, probabilities, looks.readable) if probabilities is not None else ()),
         *(outliers(dataset, near, looks.readable) if near is not None else ()),
+        *box_findings(dataset, looks.sizes),
         *label_counts(dataset),
     ]
+    return ordered(findings)
+
+
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst and surest first."""
     return sorted(
         findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.kind, -(finding.confidence or 1), finding.where)
     )

@@ -94,6 +94,15 @@ class Dataset:
     def multi_label(self) -> bool:
         return any(len(example.labels) > 1 for example in self.examples)
 
+    @property
+    def boxed_labels(self) -> tuple[str, ...]:
+        """All labels that a box has, sorted."""
+        return tuple(sorted({region.label for example in self.examples for region in example.regions}))
+
+    def with_boxes(self) -> Dataset:
+        """The examples that say where things are: those with boxes, and those without a label, in which there is nothing."""
+        return Dataset(tuple(example for example in self.examples if example.regions or not example.labels))
+
     def counts(self) -> Counter[str]:
         """How many examples each label has."""
         return Counter(label for example in self.examples for label in example.labels)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mingmu.core.cpus import cpu_count
@@ -29,6 +30,7 @@ from mingmu.data.readers.yolo import is_yolo, read_yolo
 
 Progress = Callable[[str, float], None]
 T = TypeVar("T")
+FRAME = re.compile(r"(.+)[._](?:avi|m4v|mkv|mov|mp4|webm)[#_]t[=_][\d.]+", re.IGNORECASE)
 LAYOUTS = ("folder", "table", "coco", "voc", "yolo")
 
 
@@ -139,9 +141,16 @@ def _examples(
         if isinstance(photo, Finding):
             report(photo)
         else:
-            yield Example(blobs.put(photo.data), entry.labels, entry.name, entry.split, entry.group, _regions(entry, photo, report))
+            group, regions = entry.group or clip_of(entry.name), _regions(entry, photo, report)
+            yield Example(blobs.put(photo.data), entry.labels, entry.name, entry.split, group, regions)
         if progress:
             progress("reading", number / len(entries))
+
+
+def clip_of(name: str) -> str | None:
+    """The video that a picture was cut from, where its name says so, as `ride.mp4#t=12.jpg` or `ride_mp4_t_12.jpg`."""
+    found = FRAME.fullmatch(PurePosixPath(name).stem)
+    return found[1] if found else None
 
 
 def _in_order(load: Callable[[Entry], T], entries: Iterable[Entry]) -> Iterator[tuple[Entry, T]]:

@@ -8,27 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mingmu.evaluate import words
+from mingmu.evaluate.box_measures import BoxMeasures
+from mingmu.evaluate.box_words import operation
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.measure import Measures
-from mingmu.evaluate.report import Report, Subject
+from mingmu.evaluate.report import AnyReport, BoxReport, Report, Subject
+from mingmu.evaluate.summary import cautions, headline
 from mingmu.evaluate.words import interval, percent
 
 WEAKEST = 10
 SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>#|"})
 
 
-def card(report: Report) -> str:
+def card(report: AnyReport) -> str:
     """A Markdown document."""
+    if isinstance(report, BoxReport):
+        figures = _box_metrics(report), _box_labels(report.measures)
+    else:
+        figures = _metrics(report), _labels(report.measures)
     sections = {
         "What it is": _details(report.subject),
         "What it is for": _use(report),
-        "How good it is": _metrics(report),
-        "Label by label": _labels(report.measures),
+        "How good it is": figures[0],
+        "Label by label": figures[1],
         "Limits": _limits(report),
         "How to reproduce": _reproduction(report),
     }
     body = "\n".join(f"## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in sections.items())
-    return f"# {plain(report.subject.name)}\n\n{plain(words.headline(report.measures))}\n\n{body}"
+    return f"# {plain(report.subject.name)}\n\n{plain(headline(report.measures))}\n\n{body}"
 
 
 def plain(text: str) -> str:
@@ -47,21 +54,26 @@ def _details(subject: Subject) -> Iterator[str]:
         yield f"- Provenance of the network: {plain(subject.backbone_provenance)}"
 
 
-def _use(report: Report) -> Iterator[str]:
+def _use(report: AnyReport) -> Iterator[str]:
     labels = [found.label for found in report.measures.classes]
     named = ", ".join(plain(label) for label in labels[:30]) + (f" and {len(labels) - 30} more" if len(labels) > 30 else "")
-    yield f"It says which of {len(labels)} labels a photo shows: {named}. It knows no others, whatever a photo shows."
+    what = f"finds things of {len(labels)} labels" if isinstance(report, BoxReport) else f"says which of {len(labels)} labels a photo shows"
+    yield f"It {what}: {named}. It knows no others, whatever a photo shows."
     yield ""
     yield "It was measured on photos like those of the dataset below. Measure it again before it meets other cameras, places or seasons."
 
 
-def _metrics(report: Report) -> Iterator[str]:
-    measures = report.measures
-    runtime = plain(report.subject.runtime)
+def _measured_on(report: AnyReport) -> Iterator[str]:
+    measures, runtime = report.measures, plain(report.subject.runtime)
     yield f"Measured on {words.photos(measures.examples)} ({plain(measures.source)}), {report.made[:10]}, by {runtime}."
     yield f"Dataset: {words.photos(report.data.examples)}, {report.data.labels} labels, digest `{report.data.digest}`."
     yield ""
     yield "| measure | value | 95 % interval | method |\n|---|---|---|---|"
+
+
+def _metrics(report: Report) -> Iterator[str]:
+    measures = report.measures
+    yield from _measured_on(report)
     yield _row("accuracy", measures.accuracy)
     if measures.mean_average_precision:
         yield _row("mean average precision", measures.mean_average_precision)
@@ -82,6 +94,26 @@ def _metrics(report: Report) -> Iterator[str]:
         yield f"\nOne answer takes {report.cost.median_ms:.1f} ms ({spread}) on one thread. Size: {words.weight(report.cost)}."
 
 
+def _box_metrics(report: BoxReport) -> Iterator[str]:
+    measures = report.measures
+    yield from _measured_on(report)
+    named = {"AP50": measures.ap50, "mAP (.5 to .95)": measures.mean_average_precision, "AP75": measures.ap75}
+    for name, found in (named | {"found": measures.recall, "right of those said": measures.precision}).items():
+        if found:
+            yield _row(name, found)
+    yield f"\n{plain(operation(measures))}"
+
+
+def _box_labels(measures: BoxMeasures) -> Iterator[str]:
+    shown = measures.occurring()
+    if len(shown) > WEAKEST:
+        yield f"The {WEAKEST} weakest of {len(shown)}:\n"
+    yield "| label | boxes | AP50 | recall | precision |\n|---|---|---|---|---|"
+    for found in shown[:WEAKEST]:
+        ap50 = "–" if found.ap50 is None else percent(found.ap50)
+        yield f"| {plain(found.label)} | {found.there} | {ap50} | {_cell(found.recall)} | {_cell(found.precision)} |"
+
+
 def _labels(measures: Measures) -> Iterator[str]:
     shown = measures.occurring()
     if len(shown) > WEAKEST:
@@ -91,10 +123,10 @@ def _labels(measures: Measures) -> Iterator[str]:
         yield f"| {plain(found.label)} | {found.support} | {_cell(found.recall)} | {_cell(found.precision)} | {_cell(found.f1)} |"
 
 
-def _limits(report: Report) -> Iterator[str]:
-    for text in words.cautions(report.measures):
+def _limits(report: AnyReport) -> Iterator[str]:
+    for text in cautions(report.measures):
         yield f"- {plain(text)}"
-    confused = report.measures.confused(5)
+    confused = [] if isinstance(report, BoxReport) else report.measures.confused(5)
     if confused:
         pairs = (f"{plain(true)} taken for {plain(said)} ({count})" for true, said, count, _ in confused)
         yield f"- The commonest confusions: {', '.join(pairs)}."
@@ -102,7 +134,7 @@ def _limits(report: Report) -> Iterator[str]:
     yield "- Not to be the only ground of a decision about a person's health, safety, rights or money."
 
 
-def _reproduction(report: Report) -> Iterator[str]:
+def _reproduction(report: AnyReport) -> Iterator[str]:
     yield f"```\nmingmu verify {report.subject.name}\nmingmu evaluate {report.subject.name} DATA\n```\n"
     yield f"The first proves that this machine gives the sealed answers of `{report.subject.digest[:12]}`."
     yield f"The second measures it anew; these figures are those of the dataset `{report.data.digest[:12]}`."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from mingmu.evaluate.box_measures import BoxClass
 from mingmu.evaluate.calibration import Calibration, Selective
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import Measures
@@ -138,14 +139,14 @@ def losses(epochs: Sequence[Epoch]) -> str:
     return picture("Loss", body)
 
 
-def accuracies(epochs: Sequence[Epoch]) -> str:
-    """The share of the held-out photos that was right after each epoch; empty where none were held out."""
+def accuracies(epochs: Sequence[Epoch], measure: str = "right of photos held out") -> str:
+    """How good it was on the held-out photos after each epoch; empty where none were held out."""
     points = [(epoch.number, epoch.held_out_accuracy) for epoch in epochs if epoch.held_out_accuracy is not None]
     if not points:
         return ""
     ticks = share_ticks(min(accuracy for _, accuracy in points))
     axes = Axes((0, len(epochs)), (ticks[0], 1))
-    body = axes.frame("epochs", "right of photos held out", _whole_ticks(len(epochs)), ticks, lambda n: f"{n:.0f}")
+    body = axes.frame("epochs", measure, _whole_ticks(len(epochs)), ticks, lambda n: f"{n:.0f}")
     body += axes.line(points, "curve")
     body += "".join(axes.dot(number, accuracy, note=f"epoch {number}: {percent(accuracy)}") for number, accuracy in points)
     return picture("Accuracy while it learned", body)
@@ -157,43 +158,52 @@ def _whole_ticks(last: int) -> list[float]:
 
 
 def confusion(measures: Measures) -> str:
-    """What was said (columns) of photos of each label (rows), as shares of the row; labels without photos or answers are left out.
-
-    Counts are written in up to 25 labels, labels up to 120; beyond that nothing is drawn.
-    """
+    """What was said (columns) of photos of each label (rows), as shares of the row; labels without photos or answers are left out."""
     shown = [i for i, found in enumerate(measures.classes) if found.support or found.said]
-    if not 0 < len(shown) <= DRAWN:
+    names = {i: measures.classes[i].label for i in shown}
+    return board(names, measures.confusion, {i: measures.classes[i].support for i in shown}, "photos")
+
+
+def board(names: Mapping[int, str], confusion: Sequence[tuple[int, int, int]], supports: Mapping[int, int], things: str) -> str:
+    """How many things of each name (rows) were said to be each other (columns), as shares of the row.
+
+    Counts are written in up to 25 names, names up to 120; beyond that nothing is drawn.
+    """
+    if not 0 < len(names) <= DRAWN:
         return ""
-    side = 34 if len(shown) <= NUMBERED else max(8, 900 // len(shown))
-    place = {index: i for i, index in enumerate(shown)}
-    names = [measures.classes[i].label for i in shown]
+    side = 34 if len(names) <= NUMBERED else max(8, 900 // len(names))
+    place = {index: i for i, index in enumerate(names)}
     font = min(12, side)
-    gutter = 10 + 0.6 * font * max(min(len(name), 24) for name in names)
+    gutter = 10 + 0.6 * font * max(min(len(name), 24) for name in names.values())
     cells = "".join(
-        _cell(measures, true, said, count, gutter + place[said] * side, gutter + place[true] * side, side, len(shown) <= NUMBERED)
-        for true, said, count in measures.confusion
+        _cell(
+            f"{count} of {supports[true]} {things} of {names[true]}: said {names[said]}",
+            "hit" if true == said else "miss",
+            count,
+            FAINTEST + (1 - FAINTEST) * count / supports[true],
+            (gutter + place[said] * side, gutter + place[true] * side),
+            side,
+            len(names) <= NUMBERED,
+        )
+        for true, said, count in confusion
     )
     middle = side / 2 + font / 3
     rows = "".join(
         f'<text x="{gutter - 5:.1f}" y="{gutter + i * side + middle:.1f}" text-anchor="end">{_short(name)}</text>'
-        for i, name in enumerate(names)
+        for i, name in enumerate(names.values())
     )
     columns = "".join(
         f'<text transform="translate({gutter + i * side + middle:.1f} {gutter - 5:.1f}) rotate(-90)">{_short(name)}</text>'
-        for i, name in enumerate(names)
+        for i, name in enumerate(names.values())
     )
-    extent = side * len(shown)
-    board = f'<rect class="board" x="{gutter:.1f}" y="{gutter:.1f}" width="{extent}" height="{extent}"/>'
-    body = f'<g style="font-size:{font}px">{board}{cells}{rows}{columns}</g>'
+    extent = side * len(names)
+    ground = f'<rect class="board" x="{gutter:.1f}" y="{gutter:.1f}" width="{extent}" height="{extent}"/>'
+    body = f'<g style="font-size:{font}px">{ground}{cells}{rows}{columns}</g>'
     return picture("Confusion matrix", body, gutter + extent + 2, gutter + extent + 2)
 
 
-def _cell(measures: Measures, true: int, said: int, count: int, x: float, y: float, side: int, numbered: bool) -> str:
-    support = measures.classes[true].support
-    note = f"{count} of {support} photos of {measures.classes[true].label}: said {measures.classes[said].label}"
-    style = "hit" if true == said else "miss"
-    opacity = FAINTEST + (1 - FAINTEST) * count / support
-    number = ""
+def _cell(note: str, style: str, count: int, opacity: float, corner: Point, side: int, numbered: bool) -> str:
+    (x, y), number = corner, ""
     if numbered:
         contrast = " full" if opacity > 0.55 else ""
         number = f'<text class="count{contrast}" x="{x + side / 2:.1f}" y="{y + side / 2 + 4:.1f}" text-anchor="middle">{count}</text>'
@@ -201,6 +211,26 @@ def _cell(measures: Measures, true: int, said: int, count: int, x: float, y: flo
         f'<rect class="{style}" x="{x + 0.5:.1f}" y="{y + 0.5:.1f}" width="{side - 1}" height="{side - 1}" fill-opacity="{opacity:.2f}"/>'
     )
     return f"<g><title>{escape(note)}</title>{rect}{number}</g>"
+
+
+def hue(number: int, count: int) -> str:
+    """The colour of one of so many lines."""
+    return f"hsl({360 * number // count} 70% 45%)"
+
+
+def precision_recall(classes: Sequence[BoxClass], threshold: float) -> str:
+    """For each label, how many of the boxes said are right, the more of those there are found; a dot where the usual threshold lies."""
+    axes, fifths = Axes((0, 1), (0, 1)), [0, 0.2, 0.4, 0.6, 0.8, 1]
+    body = axes.frame("found of those there (recall)", "right of those said (precision)", fifths, fifths, lambda t: percent(t, 0))
+    for number, found in enumerate(classes):
+        colour = f'style="--line: {hue(number, len(classes))}"'
+        name = f"<title>{escape(found.label)}</title>"
+        body += f"<g {colour}>{name}{axes.line([(recall, precision) for recall, precision, _ in found.curve], 'curve')}</g>"
+        sure = [point for point in found.curve if point[2] >= threshold]
+        if sure:
+            note = f"{found.label} from {threshold:g} on: {percent(sure[-1][0], 0)} found, {percent(sure[-1][1], 0)} right"
+            body += f"<g {colour}>{axes.dot(*sure[-1][:2], note=note)}</g>"
+    return picture("Precision and recall", body)
 
 
 def _short(name: str) -> str:

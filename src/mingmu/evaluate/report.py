@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from mingmu.core.errors import Conflict
 from mingmu.core.recognizer import Recognizer
 from mingmu.data.dataset import Dataset
+from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import Measures
@@ -49,7 +50,7 @@ class Epoch:
     number: int
     loss: float  # on the photos that it learned from
     held_out_loss: float | None  # on photos held out; None: there were none
-    held_out_accuracy: float | None
+    held_out_accuracy: float | None  # of a detector AP50
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -92,6 +93,33 @@ class Report:
             return TypeAdapter(Report).validate_json(data)
         except ValidationError as error:
             raise Conflict(f"this is not a report of schema mingmu-report/1: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True)
+class BoxReport:
+    """All that was measured of a detector; plain data that survives JSON."""
+
+    subject: Subject
+    data: Data
+    measures: BoxMeasures
+    made: str  # ISO 8601, UTC
+    cost: Cost | None = None
+    training: tuple[Epoch, ...] = ()  # of a network that was trained here
+    schema: Literal["mingmu-box-report/1"] = "mingmu-box-report/1"
+
+    @classmethod
+    def of(cls, recognizer: Recognizer, dataset: Dataset, measures: BoxMeasures, cost: Cost) -> BoxReport:
+        """The report of a detector that was measured just now."""
+        data = Data(dataset.digest, len(dataset), len(dataset.labels))
+        return cls(subject_of(recognizer), data, measures, datetime.now(UTC).isoformat(timespec="seconds"), cost)
+
+    def to_json(self) -> bytes:
+        """One JSON document."""
+        return TypeAdapter(BoxReport).dump_json(self)
+
+
+AnyReport = Report | BoxReport
 
 
 def subject_of(recognizer: Recognizer) -> Subject:

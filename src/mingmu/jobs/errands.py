@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mingmu.batch.sources import Source
     from mingmu.data.dataset import Example
     from mingmu.data.finding import Finding
+    from mingmu.evaluate.report import AnyReport
     from mingmu.registry.store import Store
     from mingmu.verbs import Teaching, Trained
 
@@ -76,14 +77,13 @@ def evaluate(settings: Settings, arguments: Arguments, progress: Progress) -> Re
 
     store = Store.of(settings)
     version, dataset = store.resolve(arguments["recognizer"]), store.datasets.resolve(arguments["dataset"])
-    measures = verbs.evaluate(store, f"{version.name}@{version.version}", dataset, progress).measures
+    report = verbs.evaluate(store, f"{version.name}@{version.version}", dataset, progress)
     return {
         "recognizer": version.name,
         "version": version.version,
         "digest": version.digest,
         "dataset": f"{dataset.name}@{dataset.version}",
-        "accuracy": asdict(measures.accuracy),
-        "measured_on": {"source": measures.source, "examples": measures.examples},
+        **_figures(report),
     }
 
 
@@ -122,16 +122,25 @@ def train(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
     return _taught(trained)
 
 
+def _figures(report: AnyReport) -> Result:
+    """The one figure that sums a recognizer up: of a classifier its accuracy, of a detector its AP50."""
+    from mingmu.evaluate.box_measures import BoxMeasures
+
+    measures = report.measures
+    measured_on = {"source": measures.source, "examples": measures.examples}
+    if isinstance(measures, BoxMeasures):
+        return {"ap50": asdict(measures.ap50), "measured_on": measured_on}
+    return {"accuracy": asdict(measures.accuracy), "measured_on": measured_on}
+
+
 def _taught(taught: Teaching | Trained) -> Result:
-    measures = taught.report.measures
     return {
         "recognizer": taught.version.name,
         "version": taught.version.version,
         "digest": taught.version.digest,
         "dataset": f"{taught.dataset.name}@{taught.dataset.version}",
-        "labels": [each.label for each in measures.classes],
-        "accuracy": asdict(measures.accuracy),
-        "measured_on": {"source": measures.source, "examples": measures.examples},
+        "labels": [each.label for each in taught.report.measures.classes],
+        **_figures(taught.report),
         "findings": _findings(taught.findings),
     }
 

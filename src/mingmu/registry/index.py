@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, upda
 
 from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
 
-SCHEMA = "0002"  # the newest revision under migrations/versions
+SCHEMA = "0003"  # the newest revision under migrations/versions
 MOST_LISTED = 100  # in one go, unless told otherwise
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
 MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
@@ -26,7 +26,7 @@ UNAVAILABLE = ("08", "28", "3D", "40", "53", "57")  # SQLSTATE classes of a serv
 
 TLS = {"prefer": None, "disable": False, "require": True, "verify-full": "verified"}  # sslmode, and what our driver makes of it
 
-Counter = Literal["recognizers", "datasets", "jobs"]
+Counter = Literal["recognizers", "datasets", "jobs", "faces"]
 
 metadata = sa.MetaData()
 counters = sa.Table(  # one row for each Counter, which every writer raises first: it queues the writers, and tells readers of the change
@@ -129,6 +129,24 @@ job_events = sa.Table(
     sqlite_autoincrement=True,
 )
 
+galleries = sa.Table(
+    "galleries",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("embedder", sa.Text, nullable=False),  # the digest of what made the vectors
+    sa.Column("created", sa.Text, nullable=False),
+)
+gallery_faces = sa.Table(
+    "gallery_faces",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("gallery", sa.ForeignKey("galleries.name", ondelete="CASCADE"), nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),  # little-endian float32
+    sa.Column("created", sa.Text, nullable=False),
+    sa.Index("gallery_faces_by_person", "gallery", "person"),
+)
+
 
 class Index:
     """One database. Several processes may use it at once; threads may share one Index."""
@@ -161,6 +179,22 @@ class Index:
             connection.execute(update(counters).where(counters.c.name.in_(counted)).values(value=counters.c.value + 1))
             yield connection
             connection.commit()
+
+    def scrub(self) -> None:
+        """Have what was deleted vanish from the disk, too: SQLite overwrites it, and here gives up the log that still had it.
+
+        Raises Overloaded where a reader keeps the log for longer than BUSY_TIMEOUT. PostgreSQL does it in its own time (VACUUM).
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with _explained(self._engine.url):
+            raw = self._engine.raw_connection()
+            try:
+                busy = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                raw.close()
+        if busy:
+            raise Overloaded("it is deleted, but another process reads what was before and keeps that on the disk; delete once more")
 
     def revision(self, counter: Counter) -> int:
         """A number that changes whenever somebody writes."""
@@ -247,6 +281,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # Python's driver would begin transactions too late to cover reads and schema changes
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
     connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
 
 

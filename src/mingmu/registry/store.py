@@ -27,6 +27,7 @@ from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.registry.blobs import Blobs
 from mingmu.registry.datasets import Datasets
+from mingmu.registry.galleries import Galleries
 from mingmu.registry.index import (
     MOST_LISTED,
     Index,
@@ -107,6 +108,11 @@ class Store:
     def datasets(self) -> Datasets:
         """Datasets by name and version."""
         return Datasets(self.index, self.blobs)
+
+    @cached_property
+    def galleries(self) -> Galleries:
+        """Faces of people by name."""
+        return Galleries(self.index)
 
     @cached_property
     def records(self) -> Records:

@@ -15,9 +15,14 @@ MAX_HEAD_BYTES = 8192  # of one part
 
 def files_in_form(body: bytes, content_type: str, max_files: int) -> list[bytes]:
     """The files of a form, in order; raises BadRequest for anything but 1 to `max_files` files."""
+    return [file for _, file in named_files_in_form(body, content_type, max_files)]
+
+
+def named_files_in_form(body: bytes, content_type: str, max_files: int) -> list[tuple[str, bytes]]:
+    """The same, each with the name of its field."""
     delimiter = b"\r\n--" + _boundary(content_type)
     _, *parts = (b"\r\n" + body).split(delimiter, max_files + 2)
-    files: list[bytes] = []
+    files: list[tuple[str, bytes]] = []
     for part in parts:
         if part.startswith(b"--"):
             return _not_empty(files)
@@ -36,19 +41,19 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode()
 
 
-def _file(part: bytes) -> bytes:
-    """What one part holds; raises BadRequest if it is not a file."""
+def _file(part: bytes) -> tuple[str, bytes]:
+    """The name of one part and what it holds; raises BadRequest if it is not a file."""
     end = part.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
     if end < 0:
         raise BadRequest(f"a part of the form has no headers that end within {MAX_HEAD_BYTES} bytes")
     head = message_from_bytes(part[:end].lstrip())
+    name = head.get_param("name", header="content-disposition")
     if head.get_param("filename", header="content-disposition") is None:
-        name = head.get_param("name", header="content-disposition")
         raise BadRequest(f"the form field {str(name)[:100]!r} is not a file; parameters go into the query")
-    return part[end + 4 :]
+    return str(name), part[end + 4 :]
 
 
-def _not_empty(files: list[bytes]) -> list[bytes]:
+def _not_empty(files: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     if not files:
         raise BadRequest("the form holds no file")
     return files

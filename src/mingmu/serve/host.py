@@ -249,12 +249,11 @@ class Host:
 
     async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
         """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
-        at = await self._in(self._decoders, self._advance, road, None, deadline)
+        at: Look | Done[T] = await self._in(self._decoders, self._advance, road, None, deadline)
         while isinstance(at, Look):
             readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
             at = await self._in(self._decoders, self._advance, road, readings, deadline)
-        value: T = at.value
-        return value
+        return at.value
 
     def _advance(self, road: Road[T], readings: list[Reading] | None, deadline: float) -> Look | Done[T]:
         if time.monotonic() > deadline:

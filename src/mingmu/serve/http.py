@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 
 from mingmu.core.answers import Wish
 from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
-from mingmu.serve import datasets, jobs, oip, schemas, teaching, tfserving
+from mingmu.serve import datasets, faces, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.attendance import together
 from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
 from mingmu.serve.edge import Edge
@@ -83,6 +83,7 @@ def _add_routes(app: FastAPI) -> None:
         *teaching.ROUTES,
         *datasets.ROUTES,
         *jobs.ROUTES,
+        *faces.ROUTES,
         ("GET", "/v2/health/live", oip.live),
         ("GET", "/v2/health/ready", oip.ready),
         ("GET", "/v2", oip.server),

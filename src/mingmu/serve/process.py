@@ -18,6 +18,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
+from mingmu.core.cpus import plain_products
 from mingmu.core.errors import BadSettings, MingmuError
 from mingmu.serve.http import create_app
 from mingmu.serve.live_protocol import LiveProtocol
@@ -34,11 +35,13 @@ BACKLOG = 2048
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve in this process alone until a signal says stop."""
+    plain_products()
     Server(create_app(settings), settings).serve_on([listener])
 
 
 def work(settings: Settings, channel: socket.socket, number: int, folder: Path) -> None:
     """Serve what comes over the channel of a supervisor, as the worker of that number among those who count in `folder`."""
+    plain_products()
     count_in(folder, number)
     app = create_app(settings)
     app.state.service.telemetry.sum_up(folder, number)

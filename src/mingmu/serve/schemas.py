@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from mingmu.registry.tuning import Tuning
-from mingmu.serve import examples, job_schemas, teaching_schemas, tfserving_schemas
+from mingmu.serve import examples, face_schemas, job_schemas, teaching_schemas, tfserving_schemas
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.oip_json import InferJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, is_plain
@@ -262,7 +262,7 @@ class InferenceSchema(Strict):
 MODELS: tuple[type[Any], ...] = (
     RecognitionSchema, RecognizersSchema, RecognizerSchema, VersionSchema, ProblemSchema, InferenceErrorSchema, ImagesJson, InferJson,
     LiveSchema, ReadySchema, ModelReadySchema, ServerSchema, ModelSchema, InferenceSchema,
-    *teaching_schemas.MODELS, *job_schemas.MODELS, *tfserving_schemas.MODELS,
+    *teaching_schemas.MODELS, *job_schemas.MODELS, *face_schemas.MODELS, *tfserving_schemas.MODELS,
 )  # fmt: skip
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQD3A0FDAAAAAElFTkSuQmCC"  # a red PNG, 1x1
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "1"}
@@ -346,6 +346,7 @@ ROUTES: Described = {
     ),
     **teaching_schemas.ROUTES,
     **job_schemas.ROUTES,
+    **face_schemas.ROUTES,
     **tfserving_schemas.ROUTES,
     ("GET", "/v2/health/live"): ("open inference protocol", [], None, _model("LiveSchema", examples.LIVE), ()),
     ("GET", "/v2/health/ready"): ("open inference protocol", [], None, _model("ReadySchema", examples.READY), (503,)),

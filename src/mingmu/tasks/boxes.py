@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Real = TypeVar("Real", NDArray[np.float32], NDArray[np.float64])
 
 CONSIDERED = 1000  # the surest, before those that overlap are left out
 
@@ -52,12 +54,12 @@ def suppress(boxes: Floats, classes: Ints, overlap: float, most: int) -> Ints:
     return np.flatnonzero(left)[:most]
 
 
-def overlaps(first: Floats, second: Floats) -> Floats:
-    """Intersection over union of corners [N, 4] and [M, 4]: float32 [N, M], 0 for boxes without an area."""
+def overlaps(first: Real, second: Real) -> Real:
+    """Intersection over union of corners [N, 4] and [M, 4]: [N, M], as exact as these; 0 for boxes without an area."""
     left, top = (np.maximum.outer(first[:, side], second[:, side]) for side in (0, 1))
     right, bottom = (np.minimum.outer(first[:, side], second[:, side]) for side in (2, 3))
     both = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
     areas = [np.maximum(each[:, 2] - each[:, 0], 0) * np.maximum(each[:, 3] - each[:, 1], 0) for each in (first, second)]
     union = areas[0][:, None] + areas[1][None] - both
-    shares: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+    shares: Real = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
     return shares

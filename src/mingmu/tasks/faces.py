@@ -16,6 +16,7 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import FEATURES
 from mingmu.tasks.alignment import SIDE, TEMPLATE, aligned, scale_of
 
+DETECTOR, EMBEDDER = "yunet", "mobilefacenet"  # the recognizers that are the parts, by name
 MARGIN = 0.25  # of the longer side, put around a picture in which no face was found: faces that fill all of it are found then
 ENOUGH = 2.0  # pixels of the decoded picture for each pixel of an aligned face, a side, if the photo has them
 LEAST_SIDE = 40.0  # pixels of the photo; a smaller face has not got what tells people apart
@@ -31,6 +32,11 @@ class FaceParts:
 
     detector: Recognizer
     embedder: Recognizer
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Who answers, as JSON has it."""
+        return {"detector": self.detector.digest, "embedder": self.embedder.digest}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from mingmu.core.errors import BadRequest
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import FEATURES
 from mingmu.train.nets.classifier import Classifier
-from mingmu.train.objective import Objective
+from mingmu.train.nets.learner import Learner
+from mingmu.train.objective import CrossEntropy
 from mingmu.train.recipe import DistilTable
 
 FAINTEST = 1e-7  # what a score counts at least, so that its logarithm is one
@@ -72,7 +74,7 @@ class Teacher:
         return Shown(torch.from_numpy(scores / scores.sum(axis=1, keepdims=True, dtype=np.float32)).to(pixels.device), features)
 
 
-class Distilled(Objective):
+class Distilled(CrossEntropy):
     """The cross-entropy with the labels, and with what a teacher thinks; its features are met after a projection."""
 
     def __init__(self, teacher: Callable[[Tensor], Shown], table: DistilTable, features: int, shown: int) -> None:
@@ -82,9 +84,9 @@ class Distilled(Objective):
         self.table = table
         self.projection = nn.Linear(features, shown) if shown else None
 
-    def forward(self, net: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
-        features = net.features(pixels)
-        logits = net.head(features).float()
+    def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
+        features = cast(Classifier, net).features(pixels)
+        logits = net.get_submodule("head")(features).float()
         shown = self.teacher(pixels)
         share = self.table.share
         loss = (1 - share) * functional.cross_entropy(logits, targets) + share * softened(logits, shown.scores, self.table.temperature)

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mingmu.core.runtime import FEATURES, INPUT, MAP, SCORES, OnnxRuntime
+from mingmu.core.runtime import BOXES, FEATURES, INPUT, MAP, SCORES, OnnxRuntime
 from mingmu.train.calibrate import temperature
 from mingmu.train.feed import Photos
 from mingmu.train.nets.classifier import Classifier
+from mingmu.train.nets.learner import Detector
 from mingmu.train.prediction import predict
 
 OPSET = 18
@@ -28,7 +29,7 @@ class Exported:
 
     graph: bytes
     difference: float  # largest difference of a score
-    temperature: float  # that its scores are made with
+    temperature: float = 1.0  # that its scores are made with
 
 
 class _Whole(nn.Module):
@@ -38,7 +39,7 @@ class _Whole(nn.Module):
         self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=-1)
+        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=1)
 
 
 class _Backbone(nn.Module):
@@ -51,13 +52,38 @@ class _Backbone(nn.Module):
         return (self.net.neck(found), found) if self.net.pools else (self.net.neck(found),)
 
 
+class _Found(nn.Module):
+    def __init__(self, net: Detector) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        boxes, scores = self.net(pixels.permute(0, 3, 1, 2))
+        return boxes, scores
+
+
+def detector(net: Detector, frames: NDArray[np.uint8]) -> Exported:
+    """The network as a whole model with the outputs `boxes` and `scores`; what overlaps is left to the task.
+
+    Network and graph are compared on frames, uint8 [N, H, W, 3].
+    """
+    net.cpu()
+    module = _Found(net)
+    graph = _graph(module, frames[:1].shape, (BOXES, SCORES))
+    runtime = OnnxRuntime(graph)
+    with torch.inference_mode():
+        ours = [module(torch.from_numpy(frame[None].copy()))[1].numpy() for frame in frames]
+    theirs = [runtime(frame[None], [SCORES])[SCORES] for frame in frames]
+    return Exported(graph, max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True)))
+
+
 def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None, output: str = SCORES) -> Exported:
     """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be; or with another output.
 
     Network and graph are compared on frames, uint8 [N, H, W, 3].
     """
     net.cpu()
-    warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.classes)) if held_out else 1.0
+    warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.truth)) if held_out else 1.0
     module = _Whole(net, warmth)
     graph = _graph(module, frames[:1].shape, (output,))
     runtime = OnnxRuntime(graph)

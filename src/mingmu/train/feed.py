@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,29 +35,30 @@ ROOM = 1.15  # how much larger than the network's frame photos are kept, so that
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Decoded photos with their classes."""
+    """Decoded photos with what they show."""
 
     pixels: Pixels  # [N, H, W, 3], mapped from a file
-    classes: Ints  # [N]; of texts [N, L], a class for each character and then PAD
+    truth: NDArray[Any]  # classes, int64 [N]; for detectors [N, M, 5]: class, left, top, right, bottom; of no box the class is -1;
+    # of texts [N, L]: a class for each character, and then PAD
 
     def __len__(self) -> int:
-        return len(self.classes)
+        return len(self.truth)
 
     def __getitem__(self, rows: slice) -> Photos:
-        return Photos(self.pixels[rows], self.classes[rows])
+        return Photos(self.pixels[rows], self.truth[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     pixels: Tensor  # uint8 [B, H, W, 3]
-    classes: Tensor  # int64 [B], or [B, L]
-
-    def on(self, device: torch.device) -> Batch:
-        return Batch(self.pixels.to(device, non_blocking=True), self.classes.to(device, non_blocking=True))
+    truth: Tensor  # as that of photos
 
     def pinned(self) -> Batch:
         """The same in memory that a GPU fetches from while other things go on."""
-        return Batch(self.pixels.pin_memory(), self.classes.pin_memory())
+        return Batch(self.pixels.pin_memory(), self.truth.pin_memory())
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.pixels.to(device, non_blocking=True), self.truth.to(device, non_blocking=True))
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Feed:
         rng = np.random.default_rng((self.seed, epoch))
         if not self.balance:
             return rng.permutation(len(self.photos))
-        weights = np.bincount(self.photos.classes)[self.photos.classes] ** -self.balance
+        weights = np.bincount(self.photos.truth)[self.photos.truth] ** -self.balance
         return rng.choice(len(self.photos), len(self.photos), p=weights / weights.sum())
 
     def batches(self, epoch: int, start: int = 0, *, pinned: bool = False) -> Iterator[Batch]:
@@ -89,7 +90,7 @@ class Feed:
 
         def fetch(step: int) -> Batch:
             rows = order[step * self.size : (step + 1) * self.size]
-            batch = Batch(torch.from_numpy(self.photos.pixels[rows]), torch.from_numpy(self.photos.classes[rows]))
+            batch = Batch(torch.from_numpy(self.photos.pixels[rows]), torch.from_numpy(self.photos.truth[rows]))
             return batch.pinned() if pinned else batch
 
         ready = ahead(fetch, range(start, self.steps))

@@ -25,7 +25,7 @@ from mingmu.core.errors import BadRequest
 from mingmu.train import checkpoint, team
 from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
-from mingmu.train.nets.classifier import Classifier, acquaint
+from mingmu.train.nets.learner import Learner
 from mingmu.train.objective import CrossEntropy, Objective
 from mingmu.train.optimiser import optimiser_of, set_rates
 from mingmu.train.precision import autocast, chosen, scaler_of, spared
@@ -38,7 +38,7 @@ TELL_EVERY = 0.5  # seconds
 
 
 def fit(
-    net: Classifier,
+    net: Learner,
     feed: Feed,
     held_out: Photos,
     recipe: Recipe,
@@ -83,6 +83,8 @@ def _train_epoch(run: Run, save_every: float) -> None:
     """Every step from where the state stands to the epoch's end, or to the end of the budget."""
     recipe, state, feed = run.recipe, run.state, run.feed
     run.net.train()
+    if recipe.net.freeze:
+        run.net.hold()
     run.changing, feed.waited = 0.0, 0.0
     told = saved = time.perf_counter()
     began, first = told, state.step
@@ -90,7 +92,7 @@ def _train_epoch(run: Run, save_every: float) -> None:
         done = run.agreed()
         if done >= 1 and state.updates:
             break
-        pixels, targets = _prepared(run, batch)
+        pixels, targets = _prepared(run, batch, done)
         set_rates(run.optimiser, recipe, done)
         with autocast(run.device, state.precision):
             loss = run.objective(run.net, pixels, targets)
@@ -115,7 +117,7 @@ def _train_epoch(run: Run, save_every: float) -> None:
             saved = time.perf_counter()
 
 
-def _prepared(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
+def _prepared(run: Run, batch: Batch, done: float) -> tuple[Tensor, Tensor]:
     """This process's share of a batch as the network gets it: changed photos, and targets.
 
     What is drawn is drawn for this step, and for the whole batch, which all processes change alike: mixup takes from all of it.
@@ -124,7 +126,7 @@ def _prepared(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
     seed = int(SeedSequence((run.recipe.seed, run.state.epoch, run.state.step)).generate_state(1)[0])
     torch.manual_seed(seed + run.team.rank)  # dropout draws from this
     chance = Generator().manual_seed(seed)
-    planes, targets = run.objective.prepared(run.net, batch.on(run.device), run.size, run.recipe, chance)
+    planes, targets = run.objective.prepared(run.net, batch.to(run.device), run.size, run.recipe, done, chance)
     share = run.team.share(len(planes))
     run.changing += time.perf_counter() - began
     return planes[share].contiguous(memory_format=torch.channels_last), targets[share]
@@ -153,9 +155,7 @@ def _judged(run: Run) -> Epoch:
     state, schedule = run.state, run.recipe.schedule
     began = time.perf_counter()
     net = run.average or run.net
-    loss = accuracy = None
-    if len(run.held_out):
-        loss, accuracy = run.objective.judged(net, run.held_out, state.precision, run.team)
+    loss, accuracy = run.objective.judged(net, run.held_out, state.precision) if len(run.held_out) else (None, None)
     run.evaluating = time.perf_counter() - began
     epoch = Epoch(
         number=state.epoch + 1,
@@ -178,10 +178,11 @@ def _judged(run: Run) -> Epoch:
 
 
 def _better(epoch: Epoch, best: Epoch) -> bool:
-    """More of the held-out photos right; if as many, surer of them. Without such photos the later one."""
-    if epoch.held_out_accuracy is None or best.held_out_accuracy is None or epoch.held_out_loss is None or best.held_out_loss is None:
+    """Better on the held-out photos; if as good, with a lower loss. Without such photos the later one."""
+    if epoch.held_out_accuracy is None or best.held_out_accuracy is None:
         return True
-    return (epoch.held_out_accuracy, -epoch.held_out_loss) > (best.held_out_accuracy, -best.held_out_loss)
+    losses = -(epoch.held_out_loss or 0.0), -(best.held_out_loss or 0.0)
+    return (epoch.held_out_accuracy, losses[0]) > (best.held_out_accuracy, losses[1])
 
 
 @contextmanager
@@ -197,7 +198,7 @@ def _set_up(recipe: Recipe) -> Iterator[None]:
 
 
 def _run(
-    net: Classifier,
+    net: Learner,
     feed: Feed,
     held_out: Photos,
     recipe: Recipe,
@@ -227,10 +228,12 @@ def _run(
     else:
         if together.leads:
             (folder / checkpoint.FILE).unlink(missing_ok=True)
-        planes, _ = _prepared(run, next(feed.batches(0)))
-        if not net.learned:
-            acquaint(net, planes)
-        run.state.precision = together.told(lambda: chosen(recipe, net, planes))
+        batch = _prepared(run, next(feed.batches(0)), 0.0)
+        net.acquaint(batch[0])
+        together.begin_alike(net, objective)  # each has seen its share of the batch
+        if average is not None:
+            average.load_state_dict(net.state_dict())
+        run.state.precision = together.told(lambda: chosen(recipe, net, objective, *batch))
     run.scaler = scaler_of(together.device, run.state.precision, run.state.scaler)
     run.evaluating = seconds_to_predict(net, held_out, run.state.precision)
     return run

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import torch
 from torch.nn import Parameter
 
-from mingmu.train.nets.classifier import Classifier
+from mingmu.train.nets.learner import Learner
 from mingmu.train.objective import Objective
 from mingmu.train.recipe import Recipe, ScheduleTable
 
 LEVELS = 8  # parts of a network, from the pixels up, that learn at rates of their own; the head is one more
 
 
-def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch.optim.Optimizer:
+def optimiser_of(net: Learner, recipe: Recipe, objective: Objective) -> torch.optim.Optimizer:
     """The optimiser of a recipe. Each of its groups has a `level`; what is no matrix (biases, norms) does not decay.
 
     A network that starts from nothing is all at the level of its head: there is nothing below that had better be kept.
@@ -32,10 +32,10 @@ def optimiser_of(net: Classifier, recipe: Recipe, objective: Objective) -> torch
     return torch.optim.AdamW(groups, lr=table.rate, fused=True)
 
 
-def _grouped(net: Classifier, objective: Objective) -> Iterator[tuple[int, bool, list[Parameter]]]:
-    body = [*net.trunk.parameters(), *net.neck.parameters()]
+def _grouped(net: Learner, objective: Objective) -> Iterator[tuple[int, bool, list[Parameter]]]:
+    body = net.body()
     leveled = [(number * LEVELS // len(body) if net.learned else LEVELS, parameter) for number, parameter in enumerate(body)]
-    leveled += [(LEVELS, parameter) for parameter in (*net.head.parameters(), *objective.parameters())]
+    leveled += [(LEVELS, parameter) for parameter in (*net.tip(), *objective.parameters())]
     for level in range(LEVELS + 1):
         for decays in (True, False):
             found = [parameter for at, parameter in leveled if at == level and (parameter.ndim > 1) == decays]
@@ -49,7 +49,7 @@ def set_rates(optimiser: torch.optim.Optimizer, recipe: Recipe, done: float) -> 
     for group in optimiser.param_groups:
         below = LEVELS - group["level"]
         group["lr"] = table.rate * shape(recipe.schedule, done) * table.layer_decay**below
-        learns = done >= table.unfreeze * below / LEVELS
+        learns = not below if recipe.net.freeze else done >= table.unfreeze * below / LEVELS
         for parameter in group["params"]:
             parameter.requires_grad_(learns)
 

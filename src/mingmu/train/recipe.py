@@ -14,9 +14,14 @@ from mingmu.core.errors import BadRequest
 from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate")
-READING = ("read", "plates")  # of texts
+NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates", "read", "read-plates")
+NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 HARMLESS = ("published", "none")  # weights
+OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")
+OF_CLASSIFIERS = (
+    *("net.norm", "net.fit", "net.margin", "net.features", "distil.teacher", "balance", "label_smoothing"),
+    *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing", "mixup", "cutmix")),
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["batch", "instance", "group", "layer"]
@@ -42,6 +47,8 @@ class NetTable(Table):
     fit: Literal["crop", "squash", "letterbox"] = "crop"
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
     """crop only: the share of the largest crop that is looked at."""
+    freeze: bool = False
+    """Only the head learns, which takes less time and fewer photos; the network below it stays as it is."""
     features: Literal["general", "pixels"] = "general"
     """What `svm_linear`, `svm_rbf` and `dbn` learn on: what the network of `general` sees, which stays as it is, or the pixels."""
 
@@ -69,6 +76,12 @@ class AugmentTable(Table):
     """alpha of the Beta distribution that photos are blended with; 0: they are not."""
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     """The same for pasting a rectangle of one photo into another."""
+    zoom: Annotated[float, Field(ge=1, le=4)] = 1.0
+    """Detectors: how many times larger or smaller a photo becomes, at most; what leaves the frame is cut off."""
+    mosaic: Share = 0.0
+    """Detectors: how often four photos are put together to one."""
+    plain: Share = 0.15
+    """Detectors: the share of the training, at its end, in which photos are no longer put together."""
 
 
 class OptimiserTable(Table):
@@ -133,17 +146,34 @@ class Recipe(Table):
         asked["schedule"] |= {} if epochs is None else {"epochs": epochs}
         return _checked(asked)
 
-    def pixels(self, usual: int) -> PixelSpec:
-        """What the network looks at, where it was `usual`ly trained at so many pixels a side."""
+    def pixels(self, usual: int, task: Literal["classify", "detect"] = "classify") -> PixelSpec:
+        """What the network looks at, where it was `usual`ly trained at so many pixels a side. Detectors look at all of a photo.
+
+        Raises BadRequest for a recipe of another task.
+        """
+        self._check(task)
         size = self.net.size or usual
+        if task == "detect":
+            return PixelSpec(size=(size, size), fit="letterbox", pad="corner")
         return PixelSpec(size=(size, size), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
+
+    def _check(self, task: Literal["classify", "detect"]) -> None:
+        """Raise BadRequest for what means nothing in this task."""
+        usual = Recipe()
+        wrong = OF_DETECTORS if task == "classify" else OF_CLASSIFIERS
+        for path in wrong:
+            table, _, key = path.rpartition(".")
+            ours, other = ((getattr(each, table) if table else each) for each in (self, usual))
+            if getattr(ours, key) != getattr(other, key):
+                kinds = ("detectors", "a classifier") if task == "classify" else ("classifiers", "a detector")
+                raise BadRequest(f"recipe: {path} is for {kinds[0]}, and {self.net.name} is {kinds[1]}")
 
 
 def read(name: str) -> Recipe:
     """The recipe of a name that ships with Mingmu, or of a file. Raises BadRequest."""
-    path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in (*NAMES, *READING) else Path(name)
+    path = files("mingmu.train") / "recipes" / f"{name}.toml" if name in NAMES else Path(name)
     if not path.is_file():
-        raise BadRequest(f"there is no recipe {name}: it is {' or '.join(NAMES)}, or a TOML file")
+        raise BadRequest(f"there is no recipe {name}: it is {NAMED}, or a TOML file")
     try:
         return _parsed(path.read_text(encoding="utf-8"), name)
     except UnicodeDecodeError as error:
@@ -155,7 +185,7 @@ def sent(recipe: str) -> Recipe:
 
     Raises BadRequest.
     """
-    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {' or '.join(NAMES)},")
+    found = read(recipe) if recipe in NAMES else _parsed(recipe, f"the recipe, where it is not {NAMED},")
     if found.net.weights not in HARMLESS:
         raise BadRequest(
             f"recipe: net.weights is {' or '.join(HARMLESS)} in what is sent to a service, which reads no files and no hub for others"

@@ -15,7 +15,7 @@ from torch import Tensor
 from mingmu.core.errors import Conflict
 from mingmu.train import checkpoint
 from mingmu.train.feed import Feed, Photos
-from mingmu.train.nets.classifier import Classifier
+from mingmu.train.nets.learner import Learner
 from mingmu.train.objective import Objective
 from mingmu.train.recipe import Recipe
 from mingmu.train.team import Team
@@ -28,7 +28,7 @@ class Epoch:
     number: int
     loss: float  # mean over the photos that taught, as they were changed
     held_out_loss: float | None  # over photos that were held out; None: there are none
-    held_out_accuracy: float | None
+    held_out_accuracy: float | None  # of a detector AP50
     rate: float  # learning rate at its end
     images_per_second: float
     waited: float  # share of the time in which the network waited for photos to be fetched and changed
@@ -68,8 +68,8 @@ class State:
 class Run:
     """A training under way."""
 
-    net: Classifier
-    average: Classifier | None
+    net: Learner
+    average: Learner | None
     objective: Objective
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        return self.net.mean.device
+        return self.net.device
 
     def agreed(self) -> float:
         """The share that is done, by the clock of the process that leads."""

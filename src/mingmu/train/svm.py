@@ -58,7 +58,7 @@ def learn(
         raise BadRequest(f"{recipe.net.name} compares each photo with each, and {len(photos)} are too many; the limit is {MOST}")
     end = math.inf if budget is None else time.perf_counter() + budget
     known = standardised(net, photos, size, tell)
-    tries = _tried(known, photos.classes, seen(net, held_out, size), held_out.classes, recipe)
+    tries = _tried(known, photos.truth, seen(net, held_out, size), held_out.truth, recipe)
     best = next(tries)
     while time.perf_counter() < end and (other := next(tries, None)):
         if other.right > best.right:

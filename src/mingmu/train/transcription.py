@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from mingmu.train.augment import augment
 from mingmu.train.feed import PAD, Batch, Photos
-from mingmu.train.nets.classifier import Classifier
+from mingmu.train.nets.learner import Learner
 from mingmu.train.objective import Objective
 from mingmu.train.prediction import predict
 from mingmu.train.recipe import Recipe
-from mingmu.train.team import Team
 
 
 class Transcription(Objective):
@@ -28,18 +29,27 @@ class Transcription(Objective):
         super().__init__()
         self._frame = frame
 
-    def forward(self, net: Classifier, pixels: Tensor, targets: Tensor) -> Tensor:
+    def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
+        """Changed photos, and texts [N, L]. No two photos are mixed: half of two texts is no text."""
+        return augment(batch.pixels, self._frame, recipe.augment, chance), batch.truth
+
+    def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
         return loss_of(net(pixels), targets)
 
-    def prepared(self, net: Classifier, batch: Batch, size: int, recipe: Recipe, chance: Generator) -> tuple[Tensor, Tensor]:
-        """Changed photos, and texts [N, L]. No two photos are mixed: half of two texts is no text."""
-        return augment(batch.pixels, self._frame, recipe.augment, chance), batch.classes
-
-    def judged(self, net: Classifier, photos: Photos, precision: str, team: Team) -> tuple[float, float]:
+    def judged(self, net: Learner, held_out: Photos, precision: str) -> tuple[float | None, float]:
         """The loss, and the share of texts that are read without a mistake; each process looks at all of them."""
-        logits, texts = predict(net, photos, precision), torch.from_numpy(photos.classes)
+        logits, texts = predict(net, held_out, precision), torch.from_numpy(held_out.truth)
         right = [found == [c for c in text if c != PAD] for found, text in zip(spelled(logits), texts.tolist(), strict=True)]
         return float(loss_of(logits, texts)), sum(right) / len(right)
+
+
+def spelling(texts: Sequence[str], alphabet: Sequence[str]) -> NDArray[np.int64]:
+    """Texts as the classes of their characters, [N, L], from 1 on, then PAD; a character that is not in the alphabet is 0."""
+    number = {character: at for at, character in enumerate(alphabet, start=1)}
+    rows = np.full((len(texts), max(map(len, texts), default=0)), PAD, np.int64)
+    for row, text in zip(rows, texts, strict=True):
+        row[: len(text)] = [number.get(character, 0) for character in text]
+    return rows
 
 
 def loss_of(logits: Tensor, texts: Tensor) -> Tensor:

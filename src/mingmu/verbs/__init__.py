@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
-from mingmu.verbs.measuring import compare, evaluate
+from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
+from mingmu.verbs.measuring import compare, evaluate, page_of
 from mingmu.verbs.reading import train_reader
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -34,7 +35,7 @@ from mingmu.verbs.recognizing import (
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
-from mingmu.verbs.training import Trained, curve_json, page_of, train, train_dataset
+from mingmu.verbs.training import Trained, curve_json, train, train_dataset
 from mingmu.verbs.tuning import Compressed, Running, Tuned, compress, running, tune, untune
 
 __all__ = [
@@ -64,13 +65,18 @@ __all__ = [
     "compare",
     "compress",
     "curve_json",
+    "enrol",
     "ensure",
     "evaluate",
     "export",
+    "galleries_json",
+    "identify",
     "image_sources",
     "import_model",
     "install",
     "listing",
+    "measure_faces",
+    "open_faces",
     "open_recognizer",
     "options_of",
     "page_of",
@@ -92,4 +98,5 @@ __all__ = [
     "tune",
     "untune",
     "verify",
+    "verify_faces",
 ]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest
 from mingmu.data import audit as auditing
+from mingmu.data.box_audit import doubted
 from mingmu.data.dataset import Dataset
 from mingmu.data.exports import check_empty, export
 from mingmu.data.finding import Finding
 from mingmu.evaluate.measure import THRESHOLD
+from mingmu.evaluate.sightings import sight
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -22,7 +25,7 @@ from mingmu.teach.features import Extractor
 from mingmu.teach.teach import Options
 from mingmu.teach.teach import teach as learn
 from mingmu.verbs.parting import grouped
-from mingmu.verbs.recognizing import Progress, silent
+from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.verbs.sources import found_in
 from mingmu.verbs.teaching import extractor_of, network_of
 
@@ -54,9 +57,12 @@ class Cleaned:
         return f"{kept}; accuracy on them {100 * self.before:.1f} % before, {100 * self.after:.1f} % after (cross-validation)"
 
 
-def audit(store: Store, source: Path | DatasetVersion, *, backbone: str = "general", progress: Progress = silent) -> Audited:
+def audit(
+    store: Store, source: Path | DatasetVersion, *, backbone: str = "general", detector: str | None = None, progress: Progress = silent
+) -> Audited:
     """Find what is wrong with labelled photos: duplicates, leaks, probable label errors, outliers and the like.
 
+    A `detector` says which boxes may be missing or of another label, where it was trained on photos like these.
     Raises NotFound, and BadRequest where there is nothing to look at.
     """
     found = found_in(store, source, progress)
@@ -70,7 +76,19 @@ def audit(store: Store, source: Path | DatasetVersion, *, backbone: str = "gener
     examined = auditing.examine(found.dataset, store.blobs, features["features"], progress)
     held_out = _out_of_fold(found.dataset, examined.groups, extract, progress)
     findings = auditing.audit(found.dataset, examined, held_out)
+    if detector:
+        findings = auditing.ordered((*findings, *_doubted(store, detector, found.dataset, progress)))
     return Audited(found.dataset, tuple(dict.fromkeys((*found.findings, *findings))), examined.groups, held_out)
+
+
+def _doubted(store: Store, detector: str, dataset: Dataset, progress: Progress) -> Iterator[Finding]:
+    """Where a detector says otherwise than the boxes."""
+    recognizer = Library(store).open(ensure(store, detector, progress).digest)
+    if recognizer.manifest.task != "detect":
+        raise BadRequest(f"{detector} is no detector; it cannot judge boxes")
+    tell: Callable[[float], None] = lambda share: progress("looking for boxes", share)  # noqa: E731
+    seen = sight(recognizer, dataset, store.blobs, threads=cpu_count(), progress=tell)
+    return doubted(seen.examples, seen.said, seen.labels)
 
 
 def clean(store: Store, audited: Audited, folder: Path, *, backbone: str = "general", progress: Progress = silent) -> Cleaned:
@@ -104,7 +122,12 @@ def _accuracy(dataset: Dataset, labels: Sequence[str], scores: NDArray[np.float3
 
 
 def _out_of_fold(dataset: Dataset, groups: NDArray[np.int64], extract: Extractor, progress: Progress) -> NDArray[np.float32] | None:
-    """What heads say about photos that they did not learn from, nor from copies of them, [N, C]; None where nothing can be held out."""
+    """What heads say about photos that they did not learn from, nor from copies of them, [N, C]; None where nothing can be held out.
+
+    Of photos with boxes it is not asked: what they show as a whole is not what their labels say.
+    """
+    if dataset.boxed_labels:
+        return None
     everything = grouped(Dataset.of(replace(example, split=None) for example in dataset), groups)
     try:
         taught = learn(everything, extract, options=Options(effort="quick"), progress=progress)

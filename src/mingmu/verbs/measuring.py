@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,14 +19,16 @@ from mingmu.data.closeups import Closeups
 from mingmu.data.copies import copies
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import compare as comparing
+from mingmu.evaluate.box_measures import measure_boxes
 from mingmu.evaluate.cost import cost
 from mingmu.evaluate.learning import learning_curve
 from mingmu.evaluate.measure import measure
 from mingmu.evaluate.page import page
 from mingmu.evaluate.predictions import TEST, UNKNOWN, Failure, Predictions
 from mingmu.evaluate.predictions import evaluate as predict
-from mingmu.evaluate.report import Report
-from mingmu.evaluate.thumbnails import thumbnails
+from mingmu.evaluate.report import AnyReport, BoxReport, Report
+from mingmu.evaluate.sightings import Sightings, sight
+from mingmu.evaluate.thumbnails import thumbnails_of
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -35,19 +38,20 @@ from mingmu.verbs.parting import cache_of, thumbs_of
 from mingmu.verbs.recognizing import Progress, check_classifier, ensure, silent
 from mingmu.verbs.sources import found_in
 
+Said = TypeVar("Said", Predictions, Sightings)
+
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 COST_PHOTOS = 8
 LOOKED_AT = 100  # photos, whose sizes say what the view leaves out
 UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never became photos
 
 
-def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> Report:
+def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> AnyReport:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept, under the photos that were given."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
-    check_classifier(recognizer, "evaluate")
     found = found_in(store, source, progress)
     dataset = unseen(store, found.dataset, recognizer, progress=progress)
-    report = report_of(recognizer, dataset, _asked(store, recognizer, found, dataset, progress), store)
+    report = measured(store, recognizer, dataset, dataset, progress, _context(store, recognizer, found, dataset))
     own = found.dataset.digest == taught_digest(store, recognizer.digest)  # under which there is the report of the teaching
     keep(store, report, recognizer, dataset if own else found.dataset)
     return report
@@ -100,22 +104,50 @@ def _not_alike(store: Store, fresh: list[Example], lessons: list[Example], progr
 
 
 def _asked(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset, progress: Progress) -> Predictions:
-    """What a recognizer says about the photos that are left, with what was not asked, and whether it may have learned from them."""
-    said = predictions_of(store, recognizer, dataset, progress)
+    """What a classifier says about the photos that are left, with what was not asked, and whether it may have learned from them."""
+    return _context(store, recognizer, found, dataset).of(predictions_of(store, recognizer, dataset, progress))
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What is known of photos beside what is said of them."""
+
+    source: str
+    unread: tuple[Failure, ...] = ()
+    learned: int = 0
+
+    def of(self, said: Said) -> Said:
+        return replace(said, source=self.source, failures=(*self.unread, *said.failures), learned=self.learned)
+
+
+def _context(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset) -> _Context:
     unread = [Failure(name, each.kind, each.detail) for each in found.findings if each.kind in UNREAD for name in each.where]
-    return replace(
-        said,
-        source=TEST if _lessons(store, recognizer) is not None else UNKNOWN,
-        failures=(*unread, *said.failures),
-        learned=len(found.dataset) - len(dataset),
-    )
+    source = TEST if _lessons(store, recognizer) is not None else UNKNOWN
+    return _Context(source, tuple(unread), len(found.dataset) - len(dataset))
 
 
-def keep(store: Store, report: Report, recognizer: Recognizer, dataset: Dataset) -> None:
+def measured(
+    store: Store, recognizer: Recognizer, dataset: Dataset, asked: Dataset, progress: Progress, context: _Context = _Context(TEST)
+) -> AnyReport:
+    """The report of a recognizer on what is asked of a dataset: of a classifier about its labels, of a detector about its boxes."""
+    if recognizer.manifest.task != "detect":
+        return report_of(recognizer, dataset, context.of(predictions_of(store, recognizer, asked, progress)), store)
+    tell: Callable[[float], None] = lambda share: progress("measuring", share)  # noqa: E731
+    seen = context.of(sight(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
+    photos = [store.blobs.get(example.image) for example in seen.examples[:COST_PHOTOS]]
+    return BoxReport.of(recognizer, dataset, measure_boxes(seen), cost(recognizer, photos))
+
+
+def keep(store: Store, report: AnyReport, recognizer: Recognizer, dataset: Dataset) -> None:
     """Keep a report, and its page beside it."""
-    shown = page(report, thumbnails(report.measures.mistakes, recognizer, store.blobs))
+    shown = page(report, thumbnails_of(report.measures, recognizer, store.blobs))
     store.records.add_report(recognizer.digest, dataset.digest, shown.encode())
     store.records.add_report(recognizer.digest, dataset.digest, report.to_json())
+
+
+def page_of(store: Store, report: AnyReport) -> str:
+    """The report as a page to look at."""
+    return page(report, thumbnails_of(report.measures, Library(store).open(report.subject.digest), store.blobs))
 
 
 def predictions_of(store: Store, recognizer: Recognizer, dataset: Dataset, progress: Progress) -> Predictions:

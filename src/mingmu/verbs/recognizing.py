@@ -154,8 +154,9 @@ def recognize(
 
 def check_classifier(recognizer: Recognizer, verb: str) -> None:
     """Raise Conflict for what gives no labels of whole pictures."""
-    if recognizer.manifest.task != "classify":
-        found = {"detect": "finds boxes", "embed": "gives vectors"}.get(recognizer.manifest.task, "reads text")
+    gives = {"detect": "finds boxes", "embed": "gives vectors"}
+    if (task := recognizer.manifest.task) != "classify":
+        found = gives.get(task, "reads text")
         raise Conflict(f"{recognizer.manifest.name} {found}, it is no classifier; {verb} is for classifiers alone, so far")
 
 

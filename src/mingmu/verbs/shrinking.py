@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,29 +14,25 @@ from pydantic import JsonValue
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.core.manifest import Origin
-from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Recognizer
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate.pareto import pareto_page
-from mingmu.evaluate.report import Epoch as LearnedIn
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tunings
 from mingmu.train import recipe as recipes
 from mingmu.train.recipe import Recipe
-from mingmu.verbs import training
+from mingmu.verbs.course import Course, Lesson, as_reported, check_installed, identity_of, lesson_of, with_teacher_pinned
 from mingmu.verbs.heat import Heat, heat_of
 from mingmu.verbs.lessons import last_lesson, merged
 from mingmu.verbs.measuring import keep as keep_report
 from mingmu.verbs.measuring import report_of, unseen
 from mingmu.verbs.recognizing import Progress, ensure, silent
-from mingmu.verbs.training import Lesson
 from mingmu.verbs.tuning import opened, resealed
 from mingmu.zoo import catalog
 
 if TYPE_CHECKING:
-    from mingmu.train.feed import Photos
     from mingmu.train.nets.classifier import Classifier
     from mingmu.train.run import Epoch
 
@@ -78,7 +75,7 @@ def shrink(
     is not as good, it learns on with INT8's errors. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever a proof raises.
     """
     began = time.monotonic()
-    training.check_installed("torch_pruning")
+    check_installed("torch_pruning")
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
     parent = replace(recognizer, network=sealed)
@@ -95,84 +92,56 @@ def shrink(
             student.learn_rounded(left)
             heat.enter_int8(f"{student.words}, learned in INT8", student.sealed())
         heat.run()
-        return _decided(store, heat, student, f"{len(judged)} photos that none of them learned from", progress)
+        return _decided(heat, student, f"{len(judged)} photos that none of them learned from")
 
 
 @dataclass
 class Student:
     """A network that learns from a recognizer."""
 
-    store: Store
     version: Version  # that it learns from, and is to follow
-    parent: Recognizer
-    plan: Recipe
-    lesson: Lesson
+    course: Course
     keep: float
-    pixels: PixelSpec
     net: Classifier
     origin: Origin
-    photos: Photos
-    held_out: Photos
-    progress: Progress
     curve: list[Epoch] = field(default_factory=list)
     rounded: bool = False
 
     @property
     def words(self) -> str:
-        return self.plan.net.name if self.keep == 1 else f"{self.plan.net.name}, {self.keep:.0%} kept"
-
-    @property
-    def folder(self) -> Path:
-        return _folder(self.store, self.version)
+        name = self.course.recipe.net.name
+        return name if self.keep == 1 else f"{name}, {self.keep:.0%} kept"
 
     def budget(self, seconds: float, spent: float, judged: int) -> float:
         """What is left for learning, with what judging three networks will take set aside."""
-        return training.budget(seconds, spent, self.net, self.photos, 3 * judged, self.pixels.size[0])
+        return self.course.budget(seconds, spent, self.net, 3 * judged)
 
     def learn(self, budget: float | None, resume: bool) -> None:
-        identity = training.identity_of(f"{self.lesson.dataset.digest} {self.version.digest} {self.keep}", self.plan)
+        identity = identity_of(f"{self.course.lesson.dataset.digest} {self.version.digest} {self.keep}", self.course.recipe)
         share = None if budget is None else budget * (1 - ROUNDING)
-        self._fit(self.plan, self.folder, identity, share, resume)
+        self._add(self.course.learned_by(self.net, identity=identity, budget=share, resume=resume))
 
     def learn_rounded(self, budget: float | None) -> None:
         """Some more, a tenth as fast, with the errors that INT8 makes."""
         from mingmu.train.rounding import rounding
 
-        epochs = max(1, round(ROUNDING * self.plan.schedule.epochs))
-        schedule = self.plan.schedule.model_copy(update={"epochs": epochs})
-        optimiser = self.plan.optimiser.model_copy(update={"rate": self.plan.optimiser.rate / 10})
-        plan = self.plan.model_copy(update={"schedule": schedule, "optimiser": optimiser, "precision": "fp32"})
+        recipe = self.course.recipe
+        schedule = recipe.schedule.model_copy(update={"epochs": max(1, round(ROUNDING * recipe.schedule.epochs))})
+        optimiser = recipe.optimiser.model_copy(update={"rate": recipe.optimiser.rate / 10})
+        slower = recipe.model_copy(update={"schedule": schedule, "optimiser": optimiser, "precision": "fp32"})
+        more = replace(self.course, recipe=slower, folder=self.course.folder / "rounded")
         self.rounded = True
         with rounding(self.net):
-            self._fit(plan, self.folder / "rounded", "", None if budget is None else budget * ROUNDING, resume=False)
+            self._add(more.learned_by(self.net, budget=None if budget is None else budget * ROUNDING))
 
-    def _fit(self, plan: Recipe, folder: Path, identity: str, budget: float | None, resume: bool) -> None:
-        objective = training.objective_of(self.store, plan, self.lesson.labels, self.net)
-        found = training.fitted(
-            self.net, self.photos, self.held_out, plan, folder, self.pixels, identity, budget, resume, self.progress, objective
-        )
-        self.curve += [replace(epoch, number=len(self.curve) + at) for at, epoch in enumerate(found, start=1)]
+    def _add(self, curve: Iterable[Epoch]) -> None:
+        self.curve += [replace(epoch, number=len(self.curve) + at) for at, epoch in enumerate(curve, start=1)]
 
     def sealed(self) -> Recognizer:
         """As it is now, proven."""
-        self.progress("sealing", 0.0)
-        shown = self.held_out if len(self.held_out) else self.photos
         made: dict[str, JsonValue] = {"how": "mingmu shrink", "keep": self.keep, "rounded": self.rounded}
-        digest = training.sealed(
-            self.store,
-            self.version.name,
-            self.net,
-            shown,
-            self.held_out,
-            self.lesson,
-            self.plan,
-            self.pixels,
-            self.origin,
-            self.curve,
-            parent=self.version.digest,
-            made=made,
-        )
-        return Library(self.store, threads=cpu_count()).open(digest)
+        digest = self.course.sealed(self.net, self.origin, self.curve, made, parent=self.version.digest)
+        return Library(self.course.store, threads=cpu_count()).open(digest)
 
 
 def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, epochs: int | None) -> Recipe:
@@ -189,7 +158,7 @@ def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, r
         raise BadRequest(f"{which['name']} stays as it is below its head and can be no smaller; name another network (--net)")
     table = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
     planned = recipe.model_copy(update={"net": recipe.net.model_copy(update=seen | which), "distil": table})
-    return training.with_teacher_pinned(store, planned.changed(epochs=epochs))
+    return with_teacher_pinned(store, planned.changed(epochs=epochs))
 
 
 def _own_net(store: Store, parent: Recognizer) -> dict[str, str]:
@@ -221,7 +190,7 @@ def _photos(
         raise BadRequest(f"the photos that {version.name} learned from are not here; give labelled photos (--data)")
     found = reading.read(source, store.blobs, progress) if source else None
     dataset = merged(before or Dataset(()), found.dataset) if found else before or Dataset(())
-    lesson = training.lesson_of(store, dataset, found.findings if found else (), seed, progress)
+    lesson = lesson_of(store, dataset, found.findings if found else (), seed, progress)
     if {*lesson.labels} != {*parent.manifest.labels}:
         odd = sorted({*lesson.labels} ^ {*parent.manifest.labels})
         raise BadRequest(f"the photos must show the labels that {version.name} knows, no more and no fewer; not so: {', '.join(odd[:5])}")
@@ -230,11 +199,11 @@ def _photos(
 
 def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, lesson: Lesson, keep: float, progress: Progress) -> Student:
     """The network that is to learn: pruned from what its parent is made of, or another."""
-    from mingmu.train.nets import build
     from mingmu.train.prune import prune
 
-    pixels = plan.pixels(parent.manifest.pixels.size[0])
-    student, origin = build(plan.net, pixels.size[0], len(lesson.labels), plan.seed)
+    folder = store.data_dir / "runs" / version.name / "smaller"
+    course = Course.prepared(store, version.name, lesson, plan, plan.pixels(parent.manifest.pixels.size[0]), folder, progress)
+    student, origin = course.network()
     own = _recipe_of(parent)
     if own and own.net.name == plan.net.name:
         student.load_state_dict(_weights(store, version, parent, own))
@@ -242,14 +211,9 @@ def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, l
         origin = parent.manifest.origin
     if keep < 1:
         progress("pruning", 0.0)
-        prune(student, pixels.size[0], keep)
+        prune(student, course.side, keep)
         origin = origin.model_copy(update={"source": f"pruned; {origin.source}"})
-    photos, held_out = training.photos_of(store, lesson, pixels, _folder(store, version), progress)
-    return Student(store, version, parent, plan, lesson, keep, pixels, student, origin, photos, held_out, progress)
-
-
-def _folder(store: Store, version: Version) -> Path:
-    return store.data_dir / "runs" / version.name / "smaller"
+    return Student(version, course, keep, student, origin)
 
 
 def _weights(store: Store, version: Version, parent: Recognizer, recipe: Recipe) -> dict[str, object]:
@@ -260,13 +224,14 @@ def _weights(store: Store, version: Version, parent: Recognizer, recipe: Recipe)
     if not (folder / checkpoint.FILE).exists():
         raise Conflict(f"the run of {version.name} is gone ({folder}); train it anew, or let another network learn from it (--net)")
     tensors, state = checkpoint.load(folder)
-    if state["identity"] != training.identity_of(str(parent.manifest.made_by["dataset"]), recipe):
+    if state["identity"] != identity_of(str(parent.manifest.made_by["dataset"]), recipe):
         raise Conflict(f"{version.name} was trained again since version {version.version}; shrink the newest, or train that one anew")
     return dict(checkpoint.part_of(tensors, "best/"))
 
 
-def _decided(store: Store, heat: Heat, student: Student, data: str, progress: Progress) -> Shrunk:
+def _decided(heat: Heat, student: Student, data: str) -> Shrunk:
     """The best is sealed with what was measured, kept with its report, and published."""
+    course, store = student.course, student.course.store
     version, trials, best, curve = student.version, heat.trials, heat.best, tuple(student.curve)
     if best is None:
         return Shrunk(None, version, trials, data, curve)
@@ -277,11 +242,10 @@ def _decided(store: Store, heat: Heat, student: Student, data: str, progress: Pr
         "machine": str(Tunings(store.data_dir).machine),
     }
     artifact = store.add(partial(resealed, best.recognizer.artifact, {"parent": version.digest, "made_by": evidence}))
-    recognizer, dataset = Library(store).open(artifact.digest), student.lesson.dataset
+    recognizer, dataset = Library(store).open(artifact.digest), course.lesson.dataset
     report = report_of(recognizer, dataset, best.said, store)
-    learned = tuple(LearnedIn(e.number, e.loss, e.held_out_loss, e.held_out_accuracy) for e in curve)
     store.datasets.add(version.name, dataset.digest, dataset.to_lines())
-    store.records.add_lineage(artifact.digest, dataset.digest, {"recipe": student.plan.model_dump(), "parent": version.digest})
-    keep_report(store, replace(report, training=learned), recognizer, dataset)
-    progress("done", 1.0)
+    store.records.add_lineage(artifact.digest, dataset.digest, {**course.lineage(curve), "parent": version.digest})
+    keep_report(store, replace(report, training=as_reported(curve)), recognizer, dataset)
+    course.progress("done", 1.0)
     return Shrunk(store.publish(version.name, artifact.digest), version, trials, data, curve)

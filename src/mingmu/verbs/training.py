@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version as installed
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import JsonValue
 
-from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadRequest, MissingExtra
-from mingmu.core.manifest import Manifest, Origin
-from mingmu.core.pixels import PixelSpec
-from mingmu.core.sealing import seal_network
-from mingmu.data import reading, splits
-from mingmu.data.dataset import Dataset, Example
+from mingmu.core.errors import BadRequest
+from mingmu.core.manifest import Origin
+from mingmu.data import reading
+from mingmu.data.dataset import Dataset
 from mingmu.data.finding import Finding
-from mingmu.evaluate.page import page
-from mingmu.evaluate.report import Epoch as LearnedIn
-from mingmu.evaluate.report import Report
-from mingmu.evaluate.thumbnails import thumbnails
+from mingmu.evaluate.report import AnyReport
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
 from mingmu.train.recipe import Recipe
-from mingmu.verbs import parting
-from mingmu.verbs.measuring import UNREAD, keep, predictions_of, report_of
-from mingmu.verbs.recognizing import Progress, ensure, silent
+from mingmu.verbs.course import (
+    Course,
+    Lesson,
+    as_reported,
+    check_installed,
+    identity_of,
+    lesson_of,
+    network_of,
+    task_of,
+    with_teacher_pinned,
+)
+from mingmu.verbs.measuring import keep, measured
+from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import SHIPPED
 
 if TYPE_CHECKING:
-    from mingmu.train.feed import Photos
     from mingmu.train.nets.classifier import Classifier
-    from mingmu.train.objective import Objective
-    from mingmu.train.run import Epoch, Now
+    from mingmu.train.nets.learner import Learner
+    from mingmu.train.run import Epoch
     from mingmu.train.team import Team
-
-NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
-TEST_SHARE = 0.2
-HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
-COMPARED = 8  # photos that network and graph are compared on
-TIMED = 16  # photos that a network is timed on, before
-AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
-SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
 @dataclass(frozen=True)
@@ -58,26 +49,10 @@ class Trained:
 
     version: Version
     dataset: DatasetVersion
-    report: Report
+    report: AnyReport
     findings: tuple[Finding, ...]
     curve: tuple[Epoch, ...]
     folder: Path  # of the run: checkpoint, and events for TensorBoard
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """Labelled photos and the parts that they play."""
-
-    dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
-    findings: tuple[Finding, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return Dataset(self.part("train")).labels
-
-    def part(self, split: str) -> tuple[Example, ...]:
-        """The labelled examples of a part; none to learn from that is the same, or nearly the same, as one of the test part."""
-        return tuple(example for example in self.dataset if example.split == split and example.labels)
 
 
 def train(
@@ -100,7 +75,7 @@ def train(
 
     with team.joined() as together:
         tell = progress if together.leads else silent
-        return _train(store, lambda: _read(store, source, recipe.seed, tell), name, recipe, seconds, resume, tell, together)
+        return _train(store, lambda: _read(store, source, recipe, tell), name, recipe, seconds, resume, tell, together)
 
 
 def train_dataset(
@@ -111,7 +86,9 @@ def train_dataset(
     from mingmu.train.team import Team
 
     known = Dataset.from_lines(store.datasets.examples(store.datasets.resolve(dataset)))
-    return _train(store, lambda: lesson_of(store, known, (), recipe.seed, progress), name, recipe, seconds, False, progress, Team())
+    return _train(
+        store, lambda: lesson_of(store, known, (), recipe.seed, progress, task_of(recipe)), name, recipe, seconds, False, progress, Team()
+    )
 
 
 def _train(
@@ -124,258 +101,63 @@ def _train(
     progress: Progress,
     together: Team,
 ) -> Trained:
-    from mingmu.train.nets import build, net_named
+    from mingmu.train.nets import net_named
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
-    pixels = recipe.pixels(net_named(recipe.net.name).size)
+    known = net_named(recipe.net.name)
+    if known.task == "read":
+        raise BadRequest(f"{recipe.net.name} reads text; readers are trained with `mingmu train --task read`, on photos of single lines")
+    pixels, folder = recipe.pixels(known.size, known.task), store.data_dir / "runs" / name
     lesson = together.told(lesson_read)
     recipe = together.told(lambda: with_teacher_pinned(store, recipe))
-    folder = store.data_dir / "runs" / name
-    net, origin = build(recipe.net, pixels.size[0], len(lesson.labels), recipe.seed)
-    objective = objective_of(store, recipe, lesson.labels, net)
-    photos, held_out = together.after_the_first(lambda: photos_of(store, lesson, pixels, folder, progress))
-    if net_named(recipe.net.name).head == "dbn" and not resume:
-        _pretrained(net, photos, recipe, pixels, progress)
-    tested = len(lesson.part("test"))
-    left = seconds and together.told(lambda: budget(seconds, time.monotonic() - began, net, photos, tested, pixels.size[0]))
-    if net_named(recipe.net.name).head == "svm":
+    net, origin = network_of(store, lesson, recipe, pixels)  # before the photos: it may be refused
+    course = together.after_the_first(lambda: Course.prepared(store, name, lesson, recipe, pixels, folder, progress))
+    if known.head == "dbn" and not resume:
+        _pretrain(net, course)
+    left = seconds and together.told(lambda: course.budget(seconds, time.monotonic() - began, net))
+    if known.head == "svm":
         curve: tuple[Epoch, ...] = ()  # it is solved at once
-        made = _solved(net, photos, held_out, recipe, pixels, left, progress)
+        made = _solve(net, course, left)
     else:
-        identity, made = identity_of(lesson.dataset.digest, recipe), {}
-        curve = fitted(net, photos, held_out, recipe, folder, pixels, identity, left, resume, progress, objective)
-    return together.told(
-        lambda: published(store, name, net, photos, held_out, lesson, recipe, pixels, origin, curve, made, folder, progress)
-    )
+        made = {}
+        curve = course.learned_by(net, identity=identity_of(lesson.dataset.digest, recipe), budget=left, resume=resume)
+    return together.told(lambda: published(course, net, origin, curve, made))
 
 
-def _pretrained(net: Classifier, photos: Photos, recipe: Recipe, pixels: PixelSpec, progress: Progress) -> None:
+def _pretrain(net: Classifier, course: Course) -> None:
     from mingmu.train import dbn
 
-    dbn.pretrain(net, photos, pixels.size[0], recipe.seed, lambda share: progress("training without labels", share))
+    dbn.pretrain(net, course.photos, course.side, course.recipe.seed, lambda share: course.progress("training without labels", share))
 
 
-def _solved(
-    net: Classifier, photos: Photos, held_out: Photos, recipe: Recipe, pixels: PixelSpec, budget: float | None, progress: Progress
-) -> dict[str, JsonValue]:
+def _solve(net: Classifier, course: Course, budget: float | None) -> dict[str, JsonValue]:
     """Gives the settings of the support vector machines that the network has afterwards."""
     from mingmu.train import svm
 
-    found = svm.learn(net, photos, held_out, recipe, pixels.size[0], budget, lambda share: progress("training", share))
+    found = svm.learn(
+        net, course.photos, course.held_out, course.recipe, course.side, budget, lambda share: course.progress("training", share)
+    )
     return {"cost": found.cost, "gamma": found.gamma}
 
 
-def _read(store: Store, source: Path, seed: int, progress: Progress) -> Lesson:
+def _read(store: Store, source: Path, recipe: Recipe, progress: Progress) -> Lesson:
     found = reading.read(source, store.blobs, progress)
-    return lesson_of(store, found.dataset, found.findings, seed, progress)
+    return lesson_of(store, found.dataset, found.findings, recipe.seed, progress, task_of(recipe))
 
 
-def published(
-    store: Store,
-    name: str,
-    net: Classifier,
-    photos: Photos,
-    held_out: Photos,
-    lesson: Lesson,
-    recipe: Recipe,
-    pixels: PixelSpec,
-    origin: Origin,
-    curve: Sequence[Epoch],
-    made: Mapping[str, JsonValue],
-    folder: Path,
-    progress: Progress,
-) -> Trained:
+def published(course: Course, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue]) -> Trained:
     """A network that has learned: sealed, proven, measured, kept with what it came from, and published."""
-    progress("sealing", 0.0)
-    version = sealed(store, name, net, held_out if len(held_out) else photos, held_out, lesson, recipe, pixels, origin, curve, made=made)
-    recognizer = Library(store).open(version)
-    tested = Dataset.of(lesson.part("test"))
-    report = report_of(recognizer, lesson.dataset, predictions_of(store, recognizer, tested, progress), store)
-    report = replace(report, training=tuple(LearnedIn(e.number, e.loss, e.held_out_loss, e.held_out_accuracy) for e in curve))
-    kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
-    store.records.add_lineage(version, lesson.dataset.digest, {"recipe": recipe.model_dump(), "curve": [asdict(epoch) for epoch in curve]})
+    store, lesson, progress = course.store, course.lesson, course.progress
+    digest = course.sealed(net, origin, curve, made)
+    recognizer = Library(store).open(digest)
+    report = measured(store, recognizer, lesson.dataset, Dataset.of(lesson.part("test")), progress)
+    report = replace(report, training=as_reported(curve))
+    kept = store.datasets.add(course.name, lesson.dataset.digest, lesson.dataset.to_lines())
+    store.records.add_lineage(digest, lesson.dataset.digest, course.lineage(curve))
     keep(store, report, recognizer, lesson.dataset)
     progress("done", 1.0)
-    return Trained(store.publish(name, version), kept, report, lesson.findings, tuple(curve), folder)
-
-
-def check_installed(*more: str) -> None:
-    """Raise MissingExtra unless what training needs is there, and `more`."""
-    missing = [name for name in (*NEEDED, *more) if find_spec(name) is None]
-    if missing:
-        raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
-
-
-def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
-    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    if dataset.multi_label:
-        raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
-    groups = parting.groups_of(dataset, store, progress)
-    parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
-    tested = {int(groups[at]) for at in parts.test}
-    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
-    examples = []
-    for at, example in enumerate(dataset):
-        leaks = at not in side and int(groups[at]) in tested
-        examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings))
-    _check(lesson)
-    return lesson
-
-
-def _check(lesson: Lesson) -> None:
-    if len(lesson.labels) < 2:
-        unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
-        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
-        raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
-    if not lesson.part("test"):
-        raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
-    missing = sorted({*lesson.dataset.labels} - {*lesson.labels})
-    if missing:
-        raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
-
-
-def photos_of(store: Store, lesson: Lesson, pixels: PixelSpec, folder: Path, progress: Progress) -> tuple[Photos, Photos]:
-    """The photos to learn from, with room to be cropped, and those that are held out, as they will be served."""
-    from mingmu.train.feed import Photos, decoded, roomy
-
-    found = []
-    for split, spec in (("train", roomy(pixels)), ("val", pixels)):
-        label = {example.image: example.labels[0] for example in lesson.part(split)}
-        seen = decoded(folder / split, spec, [*label], store.blobs, lambda share: progress("decoding", share))
-        found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
-    if len(np.unique(found[0].classes)) < len(lesson.labels):
-        raise BadRequest("no photo of some label can be read; mingmu audit says which")
-    return found[0], found[1]
-
-
-def budget(seconds: float, spent: float, net: Classifier, photos: Photos, tested: int, side: int) -> float:
-    """What is left for the training itself, with what sealing and measuring will take set aside. Raises BadRequest for too little."""
-    from mingmu.train.prediction import seconds_to_predict
-
-    few = replace(photos[:TIMED], pixels=photos.pixels[:TIMED, :side, :side])
-    measuring = SLOWER * seconds_to_predict(net, few) / len(few) * tested
-    left = seconds - spent - AFTERWARDS - measuring
-    if left <= 0:
-        raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
-    return left
-
-
-def identity_of(dataset: str, recipe: Recipe) -> str:
-    """What a training must share with the one that it goes on from, with the digest of what it learned from."""
-    return hashlib.sha256(f"{dataset}\n{recipe.model_dump_json()}".encode()).hexdigest()
-
-
-def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
-    """The recipe with the version of its teacher named, so that it always means the same. Raises NotFound."""
-    if recipe.distil.teacher is None:
-        return recipe
-    version = ensure(store, recipe.distil.teacher)
-    return recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": f"{version.name}@{version.version}"})})
-
-
-def objective_of(store: Store, recipe: Recipe, labels: Sequence[str], net: Classifier) -> Objective | None:
-    """What is learned from a recipe's teacher; None where it has none. Raises BadRequest for one that cannot teach this."""
-    from mingmu.train.distil import Distilled, Teacher
-
-    if recipe.distil.teacher is None:
-        return None
-    recognizer = Library(store, threads=cpu_count()).open(ensure(store, recipe.distil.teacher).digest)
-    teacher = Teacher.of(recognizer, labels, recipe.distil)
-    return Distilled(teacher, recipe.distil, net.head.in_features, teacher.width)
-
-
-def fitted(
-    net: Classifier,
-    photos: Photos,
-    held_out: Photos,
-    recipe: Recipe,
-    folder: Path,
-    pixels: PixelSpec,
-    identity: str,
-    budget: float | None,
-    resume: bool,
-    progress: Progress,
-    objective: Objective | None,
-) -> tuple[Epoch, ...]:
-    from mingmu.train.feed import Feed
-    from mingmu.train.fit import fit
-
-    feed = Feed(photos, min(recipe.batch, len(photos)), recipe.balance, recipe.seed)
-    progress("training", 0.0)
-    watch = _telling(progress)
-    size = pixels.size[0]
-    return fit(
-        net, feed, held_out, recipe, folder, size=size, objective=objective, identity=identity, budget=budget, resume=resume, watch=watch
-    )
-
-
-def _telling(progress: Progress) -> Callable[[Now], None]:
-    """Passes on how far it is. What is said changes with each epoch only, so that a log does not fill."""
-    said = {0: "training"}
-
-    def watch(now: Now) -> None:
-        number = now.last.number if now.last else 0
-        if now.last and number not in said:
-            said[number] = _words(now.last, now)
-        progress(said[number], now.done)
-
-    return watch
-
-
-def _words(last: Epoch, now: Now) -> str:
-    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
-    speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
-    return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
-
-
-def sealed(
-    store: Store,
-    name: str,
-    net: Classifier,
-    shown: Photos,
-    held_out: Photos,
-    lesson: Lesson,
-    recipe: Recipe,
-    pixels: PixelSpec,
-    origin: Origin,
-    curve: Sequence[Epoch],
-    parent: str | None = None,
-    made: Mapping[str, JsonValue] = {},
-) -> str:
-    """The digest of the sealed network; `made` is what else is to be said of how it was made."""
-    from mingmu.train.export import whole_model
-
-    side = pixels.size[0]
-    exported = whole_model(net, np.ascontiguousarray(shown.pixels[:COMPARED, :side, :side]), held_out)
-    made_by: dict[str, JsonValue] = {
-        "how": "mingmu train",
-        "dataset": lesson.dataset.digest,
-        "photos": len(lesson.part("train")),
-        "recipe": recipe.model_dump(mode="json"),
-        "epochs": len(curve),
-        "temperature": exported.temperature,
-        "torch": installed("torch"),
-        "torch_to_artifact": exported.difference,
-        **made,
-    }
-    manifest = Manifest(
-        kind="model",
-        name=name,
-        task="classify",
-        pixels=pixels,
-        labels=lesson.labels,
-        origin=origin,
-        parent=parent,
-        made_by=made_by,
-    )
-    return store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
-
-
-def page_of(store: Store, report: Report) -> str:
-    """The report as a page to look at."""
-    return page(report, thumbnails(report.measures.mistakes, Library(store).open(report.subject.digest), store.blobs))
+    return Trained(store.publish(course.name, digest), kept, report, lesson.findings, tuple(curve), course.folder)
 
 
 def curve_json(curve: Sequence[Epoch]) -> list[dict[str, Any]]:

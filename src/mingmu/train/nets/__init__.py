@@ -22,11 +22,17 @@ TIMM, HF = "timm:", "hf:"
 class Net:
     """A network by name."""
 
-    family: Literal["mingmu", "lite", "torchvision", "timm"]
+    family: Literal["mingmu", "lite", "torchvision", "timm", "yolox", "rcnn", "reader"]
     known_as: str  # there
     size: int = 224  # pixels a side that it is usually trained with
     weights: str | None = None  # the catalog's name of published weights
     head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
+
+    @property
+    def task(self) -> Literal["classify", "detect", "read"]:
+        if self.family == "reader":
+            return "read"
+        return "detect" if self.family in ("yolox", "rcnn") else "classify"
 
     def has(self, weights: str) -> bool:
         """Whether there are the weights that a recipe names."""
@@ -40,6 +46,9 @@ class Net:
             "lite": "EfficientNet-Lite by Google, Apache-2.0",
             "torchvision": f"{self.known_as} of torchvision, BSD-3-Clause",
             "timm": f"{self.known_as} of timm, Apache-2.0",
+            "yolox": "YOLOX by Megvii, Apache-2.0",
+            "rcnn": f"{self.known_as} of torchvision, BSD-3-Clause",
+            "reader": f"{self.known_as}, Mingmu's own, Apache-2.0",
         }[self.family]
 
 
@@ -81,6 +90,13 @@ NETS: Mapping[str, Net] = {
     "svm_linear": _classical("svm"),
     "svm_rbf": _classical("svm"),
     "dbn": _classical("dbn"),
+    "yolox_nano": Net("yolox", "yolox_nano", 416, "objects"),
+    "yolox_tiny": Net("yolox", "yolox_tiny", 416),
+    "yolox_s": Net("yolox", "yolox_s", 640),
+    "fasterrcnn_mobilenet_v3_large_fpn": Net("rcnn", "fasterrcnn_mobilenet_v3_large_fpn", 320),
+    "fasterrcnn_resnet50_fpn_v2": Net("rcnn", "fasterrcnn_resnet50_fpn_v2", 640),
+    "lprnet": Net("reader", "lprnet", 128),
+    "crnn": Net("reader", "crnn", 128),
 }
 
 
@@ -105,6 +121,9 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
     from mingmu.train.nets.classifier import Classifier, quicken, renormalise
 
     net = net_named(table.name)
+    if net.task != "classify":
+        does = "finds boxes" if net.task == "detect" else "reads text"
+        raise BadRequest(f"{table.name} {does}; photos with a label each are for another network")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)
@@ -181,7 +200,7 @@ def _empty(net: Net, size: int) -> Parts:
             return efficientnet_lite.build(efficientnet_lite.VARIANTS[net.known_as])
         case "torchvision":
             return libraries.torchvision(net.known_as, None)
-        case "timm":
+        case _:
             return libraries.timm(net.known_as, None, size)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
 
 from mingmu.core.errors import BadRequest
+from mingmu.train.nets.learner import Learner
 from mingmu.train.recipe import Norm
 
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # mean and deviation of the channels, in levels of 0..255
@@ -28,7 +30,7 @@ class Parts:
     deviation: tuple[float, ...] = IMAGENET[1]
 
 
-class Classifier(nn.Module):
+class Classifier(Learner):
     """From pixels, 0..255 of any dtype as [N, 3, H, W], to logits [N, C]."""
 
     mean: Tensor
@@ -42,7 +44,20 @@ class Classifier(nn.Module):
         self.neck = parts.neck
         self.head = nn.Linear(parts.features, classes)
         self.pools = parts.pools
-        self.learned = False  # whether it begins with weights that know something
+
+    def body(self) -> list[Parameter]:
+        return [*self.trunk.parameters(), *self.neck.parameters()]
+
+    def tip(self) -> list[Parameter]:
+        return [*self.head.parameters()]
+
+    def hold(self) -> None:
+        self.trunk.eval()
+        self.neck.eval()
+
+    def acquaint(self, pixels: Tensor) -> None:
+        if not self.learned:
+            acquaint(self, pixels)
 
     def map(self, pixels: Tensor) -> Tensor:
         """What the trunk makes of pixels."""

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mingmu.core.errors import BadModel, NotFound
+from mingmu.core.manifest import Origin
 from mingmu.train.checkpoint import part_of
+from mingmu.train.nets import net_named
 from mingmu.train.nets.classifier import Classifier, Parts
 from mingmu.train.nets.files import read_state
+from mingmu.train.recipe import HARMLESS, NetTable
 
 FRAME = (128, 32)  # pixels, width and height, that a line of text is read from
 MIDDLE = (127.5, 127.5, 127.5)
@@ -54,6 +57,18 @@ def crnn() -> Parts:
 
 
 READERS = {"lprnet": lprnet, "crnn": crnn}
+
+
+def build_reader(table: NetTable, characters: int, seed: int = 0) -> tuple[Classifier, Origin]:
+    """The reader that a recipe asks for, and where its weights come from: nowhere, or the checkpoint of another training.
+
+    Raises what `build` does.
+    """
+    checkpoint = None if table.weights in HARMLESS else Path(table.weights)
+    reader = build(table.name, characters, seed, checkpoint)
+    source = f"fine-tuned from {checkpoint.name}" if checkpoint else "trained from nothing"
+    provenance = f"network: {net_named(table.name).source}"
+    return reader, Origin(source=source, licence="that of the photos it learned from", provenance=provenance)
 
 
 def build(name: str, characters: int, seed: int = 0, checkpoint: Path | None = None) -> Classifier:

@@ -1,0 +1,336 @@
+"""What a network learns: labelled photos in their parts, as it sees them, and the recipe; and the way from there to a recognizer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version as installed
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import numpy as np
+from pydantic import JsonValue
+
+from mingmu.core.cpus import cpu_count
+from mingmu.core.errors import BadRequest, MissingExtra
+from mingmu.core.manifest import DetectSpec, Manifest, Origin
+from mingmu.core.pixels import PixelSpec
+from mingmu.core.runtime import TEXT
+from mingmu.core.sealing import seal_network
+from mingmu.data import splits
+from mingmu.data.dataset import Dataset, Example
+from mingmu.data.finding import Finding
+from mingmu.evaluate.report import Epoch as LearnedIn
+from mingmu.registry.library import Library
+from mingmu.registry.store import Store
+from mingmu.train.recipe import Recipe
+from mingmu.verbs import parting
+from mingmu.verbs.boxing import boxed_in_frames
+from mingmu.verbs.measuring import UNREAD
+from mingmu.verbs.recognizing import Progress, ensure
+from mingmu.zoo.pull import pull
+
+if TYPE_CHECKING:
+    from mingmu.train.export import Exported
+    from mingmu.train.feed import Photos
+    from mingmu.train.nets.learner import Learner
+    from mingmu.train.objective import Objective
+    from mingmu.train.run import Epoch, Now
+
+LearnedTask: TypeAlias = Literal["classify", "detect", "read"]
+
+NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
+TEST_SHARE = 0.2
+HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
+COMPARED = 8  # photos that network and graph are compared on
+TIMED = 16  # photos that a network is timed on, before
+AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
+SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Labelled photos and the parts that they play."""
+
+    dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
+    findings: tuple[Finding, ...]
+    task: LearnedTask = "classify"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the network can say: labels, or the characters of the texts that teach."""
+        taught = Dataset(self.part("train"))
+        if self.task == "read":
+            return tuple(sorted({character for text in taught.labels for character in text}))
+        return taught.labels if self.task == "classify" else taught.boxed_labels
+
+    def part(self, split: str) -> tuple[Example, ...]:
+        """The examples of a part that say what they show; none to learn from that is nearly the same as one of the test part.
+
+        To a detector, a photo without a label says that there is nothing.
+        """
+        said = Dataset.of(example for example in self.dataset if example.split == split)
+        return said.with_boxes().examples if self.task == "detect" else tuple(example for example in said if example.labels)
+
+
+def lesson_of(
+    store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress, task: LearnedTask = "classify"
+) -> Lesson:
+    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
+    if dataset.multi_label and task == "classify":
+        raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
+    groups = parting.groups_of(dataset, store, progress)
+    parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
+    tested = {int(groups[at]) for at in parts.test}
+    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
+    examples = []
+    for at, example in enumerate(dataset):
+        leaks = at not in side and int(groups[at]) in tested
+        examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
+    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings), task)
+    _check(lesson)
+    return lesson
+
+
+def _check(lesson: Lesson) -> None:
+    if lesson.task == "detect" and not lesson.labels:
+        raise BadRequest("no readable photo has a box to learn from; boxes come from COCO, Pascal VOC and YOLO files")
+    if lesson.task == "classify" and len(lesson.labels) < 2:
+        unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
+        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
+        raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
+    if not lesson.part("test"):
+        raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
+    known = lesson.dataset.labels if lesson.task == "classify" else lesson.dataset.boxed_labels
+    missing = sorted({*known} - {*lesson.labels})
+    if missing:
+        raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
+
+
+@dataclass(frozen=True)
+class Course:
+    """A lesson as a network sees it, with the recipe that it is learned by. What is trained, searched for or shrunk goes through one."""
+
+    store: Store
+    name: str  # of the recognizer
+    lesson: Lesson
+    recipe: Recipe
+    pixels: PixelSpec
+    photos: Photos  # to learn from, with room to be cropped
+    held_out: Photos  # as they will be served
+    folder: Path  # of the run: decoded photos, checkpoint, events
+    progress: Progress
+
+    @classmethod
+    def prepared(
+        cls, store: Store, name: str, lesson: Lesson, recipe: Recipe, pixels: PixelSpec, folder: Path, progress: Progress
+    ) -> Course:
+        """With the photos decoded, once for all trainings in `folder`. Raises BadRequest where a label has none that can be read."""
+        from mingmu.train.feed import Photos, decoded, roomy
+        from mingmu.train.transcription import spelling
+
+        found = []
+        for split, spec in (("train", roomy(pixels) if lesson.task == "classify" else pixels), ("val", pixels)):
+            part = lesson.part(split)
+            images = [*dict.fromkeys(example.image for example in part)]
+            seen = decoded(folder / split, spec, images, store.blobs, lambda share: progress("decoding", share))
+            if lesson.task == "detect":
+                found.append(Photos(seen.pixels, boxed_in_frames(part, seen.images, lesson.labels, pixels, store.blobs)))
+                continue
+            label = {example.image: example.labels[0] for example in part}
+            if lesson.task == "read":
+                found.append(Photos(seen.pixels, spelling([label[image] for image in seen.images], lesson.labels)))
+                continue
+            found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
+        if lesson.task == "classify" and len(np.unique(found[0].truth)) < len(lesson.labels):
+            raise BadRequest("no photo of some label can be read; mingmu audit says which")
+        return cls(store, name, lesson, recipe, pixels, found[0], found[1], folder, progress)
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side that the network looks at."""
+        return self.pixels.size[0]
+
+    def network(self) -> tuple[Any, Origin]:
+        """The recipe's network, before it has learned, and where its weights are from."""
+        return network_of(self.store, self.lesson, self.recipe, self.pixels)
+
+    def budget(self, seconds: float, spent: float, net: Learner, tested: int | None = None) -> float:
+        """Of so many seconds all told, what is left for learning.
+
+        What sealing, and measuring on `tested` photos (the test part's), will take is set aside. Raises BadRequest for too little.
+        """
+        from mingmu.train.prediction import seconds_to_predict
+
+        few = replace(self.photos[:TIMED], pixels=self.photos.pixels[:TIMED, : self.side, : self.side])
+        count = len(self.lesson.part("test")) if tested is None else tested
+        measuring = SLOWER * seconds_to_predict(net, few) / len(few) * count
+        left = seconds - spent - AFTERWARDS - measuring
+        if left <= 0:
+            raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
+        return left
+
+    def learned_by(
+        self,
+        net: Learner,
+        *,
+        identity: str = "",
+        budget: float | None = None,
+        resume: bool = False,
+        watch: Callable[[Now], None] | None = None,
+    ) -> tuple[Epoch, ...]:
+        """Train a network in place; gives its learning curve. Raises what `mingmu.train.fit.fit` does, and what its teacher does."""
+        from mingmu.train.feed import Feed
+        from mingmu.train.fit import fit
+
+        feed = Feed(self.photos, min(self.recipe.batch, len(self.photos)), self.recipe.balance, self.recipe.seed)
+        objective = self._objective(net)
+        return fit(
+            net,
+            feed,
+            self.held_out,
+            self.recipe,
+            self.folder,
+            size=self.side,
+            objective=objective,
+            identity=identity,
+            budget=budget,
+            resume=resume,
+            watch=watch or _telling(self.progress),
+        )
+
+    def _objective(self, net: Learner) -> Objective | None:
+        """What is made small; None: the cross-entropy. Raises BadRequest for a teacher that cannot teach this."""
+        from mingmu.train.distil import Distilled, Teacher
+        from mingmu.train.nets.classifier import Classifier
+        from mingmu.train.objective import Detection
+        from mingmu.train.transcription import Transcription
+
+        table = self.recipe.distil
+        if self.lesson.task == "detect":
+            return Detection()
+        if self.lesson.task == "read":
+            return Transcription(self.pixels.size)
+        if table.teacher is None:
+            return None
+        recognizer = Library(self.store, threads=cpu_count()).open(ensure(self.store, table.teacher).digest)
+        teacher = Teacher.of(recognizer, self.lesson.labels, table)
+        return Distilled(teacher, table, cast(Classifier, net).head.in_features, teacher.width)
+
+    def sealed(
+        self, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue] = {}, parent: str | None = None
+    ) -> str:
+        """The digest of the network as it is now, sealed and proven; `made` is what else is to be said of how it was made."""
+        self.progress("sealing", 0.0)
+        exported = self._exported(net)
+        made_by: dict[str, JsonValue] = {
+            "how": "mingmu train",
+            "dataset": self.lesson.dataset.digest,
+            "photos": len(self.lesson.part("train")),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "epochs": len(curve),
+            **({"temperature": exported.temperature} if self.lesson.task == "classify" else {}),
+            "torch": installed("torch"),
+            "torch_to_artifact": exported.difference,
+            **made,
+        }
+        manifest = Manifest(
+            kind="model",
+            name=self.name,
+            task=self.lesson.task,
+            pixels=self.pixels,
+            labels=self.lesson.labels,
+            detect=DetectSpec() if self.lesson.task == "detect" else None,
+            origin=origin,
+            parent=parent,
+            made_by=made_by,
+        )
+        return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
+
+    def _exported(self, net: Learner) -> Exported:
+        from mingmu.train import export
+        from mingmu.train.nets.classifier import Classifier
+        from mingmu.train.nets.learner import Detector
+
+        shown = self.held_out if len(self.held_out) else self.photos
+        frames = np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side])
+        if isinstance(net, Detector):
+            return export.detector(net, frames)
+        if self.lesson.task == "read":
+            return export.whole_model(cast(Classifier, net), frames, output=TEXT)
+        return export.whole_model(cast(Classifier, net), frames, self.held_out)
+
+    def lineage(self, curve: Sequence[Epoch]) -> dict[str, JsonValue]:
+        """What its records keep of how it came to be."""
+        return {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+
+
+def task_of(recipe: Recipe) -> LearnedTask:
+    """What a recipe's network learns to do."""
+    from mingmu.train.nets import net_named
+
+    return net_named(recipe.net.name).task
+
+
+def network_of(store: Store, lesson: Lesson, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
+    """The network of a recipe, before it has learned, and where its weights are from."""
+    from mingmu.train.nets import build
+    from mingmu.train.nets.detectors import build_detector
+    from mingmu.train.nets.readers import build_reader
+
+    size, count = pixels.size[0], len(lesson.labels)
+    if lesson.task == "read":
+        return build_reader(recipe.net, count, recipe.seed)
+    if lesson.task == "detect":
+        return build_detector(recipe.net, size, count, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
+    return build(recipe.net, size, count, recipe.seed)
+
+
+def as_reported(curve: Sequence[Epoch]) -> tuple[LearnedIn, ...]:
+    """A learning curve as a report has it."""
+    return tuple(LearnedIn(epoch.number, epoch.loss, epoch.held_out_loss, epoch.held_out_accuracy) for epoch in curve)
+
+
+def check_installed(*more: str) -> None:
+    """Raise MissingExtra unless what training needs is there, and `more`."""
+    missing = [name for name in (*NEEDED, *more) if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
+
+
+def identity_of(dataset: str, recipe: Recipe) -> str:
+    """What a training must share with the one that it goes on from, with the digest of what it learned from."""
+    return hashlib.sha256(f"{dataset}\n{recipe.model_dump_json()}".encode()).hexdigest()
+
+
+def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
+    """The recipe with the version of its teacher named, so that it always means the same. Raises NotFound."""
+    if recipe.distil.teacher is None:
+        return recipe
+    version = ensure(store, recipe.distil.teacher)
+    return recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": f"{version.name}@{version.version}"})})
+
+
+def _telling(progress: Progress) -> Callable[[Now], None]:
+    """Passes on how far it is. What is said changes with each epoch only, so that a log does not fill."""
+    said = {0: "training"}
+    progress(said[0], 0.0)
+
+    def watch(now: Now) -> None:
+        number = now.last.number if now.last else 0
+        if now.last and number not in said:
+            said[number] = _words(now.last, now)
+        progress(said[number], now.done)
+
+    return watch
+
+
+def _words(last: Epoch, now: Now) -> str:
+    right = ""
+    if last.held_out_accuracy is not None:  # of detectors no loss is looked at
+        what = "AP50 on held-out photos" if last.held_out_loss is None else "of held-out photos right"
+        right = f", {last.held_out_accuracy:.1%} {what}"
+    speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
+    return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"

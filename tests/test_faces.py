@@ -1,0 +1,74 @@
+# ruff: noqa: F811 - fixtures are imported, and then are the parameters of tests
+"""What `mingmu faces` prints, with tiny parts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_faces
+from tests.test_cli import Run, run  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def photos(data_dir: Path, tmp_path: Path) -> Path:
+    tiny_faces.publish(data_dir)
+    for person in tiny_faces.PEOPLE:
+        for number in range(4):
+            (tmp_path / f"{person}-{number}.png").write_bytes(tiny_faces.photo(person, number))
+    (tmp_path / "nobody.png").write_bytes(tiny_faces.nobody())
+    return tmp_path
+
+
+def test_two_photos_are_compared(run: Run, photos: Path) -> None:
+    assert run("faces", "verify", photos / "ada-0.png", photos / "ada-1.png").out.startswith("the same person: similarity 1.000, threshold")
+    found = run("faces", "verify", photos / "ada-0.png", photos / "bob-0.png", "--json", "--false-match-rate", "0.01").json
+    assert (found["same"], found["false_match_rate"]) == (False, 0.01)
+    assert "no face was found" in run("faces", "verify", photos / "ada-0.png", photos / "nobody.png").out
+
+
+def test_people_are_enrolled_identified_listed_exported_and_deleted(run: Run, photos: Path) -> None:
+    assert run("faces", "enrol", "family", "Ada", photos / "ada-0.png", photos / "ada-1.png").out == "Ada is in family, with 2 faces\n"
+    assert run("faces", "identify", "family", photos / "ada-2.png").out.startswith("Ada\t1.000\t20.0\t20.0\t120.0\t120.0")
+    assert run("faces", "identify", "family", photos / "bob-2.png").out.startswith("unknown\t")
+    assert run("faces", "identify", "family", photos / "nobody.png", "--json").json["faces"] == []
+    assert [each["person"] for each in run("faces", "list", "family", "--json").json["people"]] == ["Ada"]
+    assert run("faces", "list", "--json").json["galleries"][0]["faces"] == 2
+    assert run("faces", "export", "family", photos / "family.json").code == 0
+    assert len(json.loads((photos / "family.json").read_text())["people"][0]["faces"]) == 2
+    assert run("faces", "delete", "family", "Ada").out == "Ada is deleted from family: 2 faces\n"
+    assert run("faces", "delete", "family").code == 0
+    assert run("faces", "list").out == ""
+    assert run("faces", "create", "new").out == "new is ready\n"
+
+
+def test_pairs_are_measured(run: Run, photos: Path) -> None:
+    people = [f"{person}-{number}.png" for person in ("ada", "bob") for number in range(4)]
+    rows = [f"{a},{b},{'yes' if a[:3] == b[:3] else 'no'}" for a, b in itertools.combinations(people, 2)]
+    (photos / "pairs.csv").write_text("\n".join(["a,b,same", *rows]))
+    found = run("faces", "evaluate", photos / "pairs.csv", "--json").json
+    assert (found["held_out"]["accuracy"]["value"], found["usual"]["pairs"], found["strangers"]["things"]) == (1, 28, 2)
+    assert run("faces", "evaluate", photos / "pairs.csv").out.startswith("It was right on 100.0 % of 14 pairs")
+    (photos / "one.csv").write_text("a,b,same\nada-0.png,ada-1.png,yes\n")
+    assert "1 pairs of the same person and 0 of different" in run("faces", "evaluate", photos / "one.csv").err
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("verify {folder}/none.png {folder}/ada-0.png", "no such file"),
+        ("verify {folder} {folder}/ada-0.png", "cannot be read"),
+        ("verify {folder}/ada-0.png {folder}/ada-1.png --false-match-rate 0", "between 0.0001 and 0.1"),
+        ("enrol family Ada {folder}/ada-0.png {folder}/nobody.png", "photo 2: no face was found"),
+        ("identify family {folder}/ada-0.png", "no gallery named 'family'"),
+        ("delete family Ada", "no gallery named 'family'"),
+    ],
+)
+def test_what_is_wrong_is_said(run: Run, photos: Path, command: str, complaint: str) -> None:
+    done = run("faces", *(word.format(folder=photos) for word in command.split()))
+    assert done.code == 1
+    assert complaint in done.err
+    assert "Traceback" not in done.err
