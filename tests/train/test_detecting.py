@@ -130,15 +130,15 @@ def test_a_frozen_body_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)  # most of which torch takes to export it
 def test_faster_rcnn_learns_and_its_graph_says_the_same_for_any_number_of_photos() -> None:
     torch.manual_seed(0)
-    net = Rcnn("fasterrcnn_mobilenet_v3_large_fpn", 2, 64)
-    pixels, targets = torch.rand(2, 3, 64, 64) * 255, torch.full((2, 2, 5), -1.0)
-    targets[0, 0] = torch.tensor([1, 8.0, 8, 40, 48])
+    net = Rcnn("fasterrcnn_mobilenet_v3_large_fpn", 2, 192)  # in much smaller pictures most regions are the same
+    pixels, targets = torch.rand(2, 3, 192, 192) * 255, torch.full((2, 2, 5), -1.0)
+    targets[0, 0] = torch.tensor([1, 24.0, 24, 120, 144])
     net.acquaint(pixels)
     loss = net.loss(pixels, targets)
     loss.backward()
     assert torch.isfinite(loss)
     assert all(parameter.grad is not None for parameter in (*net.body()[:1], *net.tip()))
-    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (3, 192, 192, 3), dtype=np.uint8)
     exported = detector(net, frames)
     found = OnnxRuntime(exported.graph)(frames, (BOXES, SCORES))
     assert found[BOXES].shape[0] == 3
