@@ -49,6 +49,8 @@ UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never b
 def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> AnyReport:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept, under the photos that were given."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
+    if recognizer.manifest.task != "detect":
+        check_classifier(recognizer, "evaluate")
     found = found_in(store, source, progress)
     dataset = unseen(store, found.dataset, recognizer, progress=progress)
     report = measured(store, recognizer, dataset, dataset, progress, _context(store, recognizer, found, dataset))
