@@ -5,6 +5,7 @@ import itertools
 import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mingmu.core.manifest import Origin
 from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
+from mingmu.zoo import catalog
 from mingmu.zoo.adopt import Normalisation
 from tests import tiny
 from tests.tiny import PIXELS
@@ -171,7 +173,7 @@ def test_a_damaged_recognizer_does_not_hide_the_others(store: Store) -> None:
 
 def test_what_is_here_is_not_offered_again(store: Store) -> None:
     assert "yunet" in [entry.name for entry in verbs.available(store)]
-    (store.weights / "yunet_n_320_320.onnx").touch()
+    store.publish("yunet", store.resolve("tiny").digest)
     assert "yunet" not in [entry.name for entry in verbs.available(store)]
 
 
@@ -206,6 +208,7 @@ def test_what_is_exported_can_be_installed_elsewhere(store: Store, tmp_path: Pat
 
 def test_pull_fetches_from_a_mirror(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
+    monkeypatch.setattr(catalog, "CATALOG", (replace(catalog.entry("yunet"), ready=False),))
     monkeypatch.setattr("mingmu.zoo.pull.pull", lambda entry, folder, mirror, report: report(1, 2) or folder / f"{mirror}-{entry.file}")
     pulled = verbs.pull(Settings(data_dir=data_dir, mirror="m"), "yunet", lambda step, share: steps.append((step, share)))
     assert pulled.path == data_dir / "weights" / "m-yunet_n_320_320.onnx"
