@@ -282,7 +282,7 @@ def network_of(store: Store, lesson: Lesson, recipe: Recipe, pixels: PixelSpec) 
 
     size, count = pixels.size[0], len(lesson.labels)
     if lesson.task == "read":
-        return build_reader(recipe.net, count, recipe.seed)
+        return build_reader(recipe.net, lesson.labels, recipe.seed)
     if lesson.task == "detect":
         return build_detector(recipe.net, size, count, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
     return build(recipe.net, size, count, recipe.seed)

@@ -63,13 +63,13 @@ def train_reader(
     `name`. With `seconds` the training is fitted to that time. Raises BadRequest, Conflict, NotFound, MissingExtra.
     """
     check_installed()
-    from mingmu.train.nets.readers import FRAME
+    from mingmu.train.nets.readers import FRAME, FRAMES
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
     found = reading.read(source, store.blobs, progress, texts=True)
     lesson = lesson_of(found.dataset, found.findings, recipe.seed)
-    pixels = PixelSpec(size=FRAME, fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
+    pixels = PixelSpec(size=FRAMES.get(recipe.net.name, FRAME), fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
     net, origin = network_of(store, lesson, recipe, pixels)  # before the photos: it may be refused
     course = Course.prepared(store, name, lesson, recipe, pixels, store.data_dir / "runs" / name, progress)
     left = seconds and course.budget(seconds, time.monotonic() - began, net)
