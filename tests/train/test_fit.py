@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mingmu.core.errors import BadRequest, Conflict
+from mingmu.core.errors import Conflict
 from mingmu.train import checkpoint
 from mingmu.train.feed import Photos
-from mingmu.train.fit import fit
+from mingmu.train.fit import Diverged, fit
 from mingmu.train.nets import build
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.recipe import Recipe
@@ -31,7 +31,7 @@ def train(recipe: Recipe, folder: Path, **more: Any) -> tuple[Classifier, tuple[
     net = net_of(recipe)
     net.learned = more.pop("learned", False)
     held_out = more.pop("held_out", made.photos(8, seed=1))
-    return net, fit(net, made.feed(), held_out, recipe, folder, size=16, **more)
+    return net, fit(net, more.pop("feed", made.feed()), held_out, recipe, folder, size=16, **more)
 
 
 def weights(net: Classifier) -> dict[str, Tensor]:
@@ -104,8 +104,15 @@ def test_another_recipe_or_other_photos_do_not_go_on_from_it(tmp_path: Path) -> 
 
 def test_a_loss_that_is_no_number_stops_it_and_names_the_step(tmp_path: Path) -> None:
     recipe = made.recipe(optimiser={"kind": "sgd", "rate": 1e30, "weight_decay": 0.0})
-    with pytest.raises(BadRequest, match=r"no longer a number at step \d of epoch 1; lower optimiser.rate"):
+    with pytest.raises(Diverged, match=r"no longer a number at step \d of epoch 1; lower optimiser.rate"):
         train(recipe, tmp_path)
+
+
+@pytest.mark.parametrize("held_out", [8, 0])
+def test_weights_that_are_no_numbers_after_the_last_update_stop_it_too(tmp_path: Path, held_out: int) -> None:
+    recipe = made.recipe(optimiser={"kind": "sgd", "rate": 1e39, "weight_decay": 0.0}, schedule={"epochs": 1, "warmup": 0.0})
+    with pytest.raises(Diverged, match=r"the weights are no longer numbers after epoch 1; lower optimiser\.rate"):
+        train(recipe, tmp_path, feed=made.feed(8), held_out=made.photos(held_out, seed=1))
 
 
 def test_the_best_epoch_is_what_remains_and_patience_ends_it(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ SAVE_EVERY = 30.0  # seconds between checkpoints, about
 TELL_EVERY = 0.5  # seconds
 
 
+class Diverged(BadRequest):
+    """What a network says is no longer numbers: it was asked to learn too fast."""
+
+
 def fit(
     net: Classifier,
     feed: Feed,
@@ -59,8 +63,8 @@ def fit(
     `held_out` decides which epoch is best; without any photos the last one is. What is made small is the `objective`, the
     cross-entropy unless told otherwise. With a budget in seconds the schedule is fitted to the time. Checkpoints go to `folder`;
     `resume` goes on from the last, if it is of the same `identity`. Where torch.distributed is set up, its processes train
-    together; the first writes, watches the clock and is the one that is watched. Raises BadRequest when the loss is no longer a
-    number, Conflict when there is nothing to resume; an exception from `watch` stops it.
+    together; the first writes, watches the clock and is the one that is watched. Raises Diverged when the loss or the weights are no
+    longer numbers, Conflict when there is nothing to resume; an exception from `watch` stops it.
     """
     with _set_up(recipe):
         run = _run(net, feed, held_out, recipe, folder, size, objective or CrossEntropy(), identity, budget, watch, resume)
@@ -98,8 +102,7 @@ def _train_epoch(run: Run, save_every: float) -> None:
             loss = run.objective(run.net, pixels, targets)
         value = float(run.team.mean(loss.detach()))
         if not math.isfinite(value):
-            place = f"step {state.step + 1} of epoch {state.epoch + 1}"
-            raise BadRequest(f"the loss is no longer a number at {place}; lower optimiser.rate, which is {recipe.optimiser.rate:g}")
+            raise _diverged(run, f"the loss is no longer a number at step {state.step + 1} of epoch {state.epoch + 1}")
         run.scaler.scale(loss / recipe.optimiser.accumulate).backward()
         state.step += 1
         state.losses += value
@@ -115,6 +118,10 @@ def _train_epoch(run: Run, save_every: float) -> None:
         if now - saved > save_every:
             run.save()
             saved = time.perf_counter()
+
+
+def _diverged(run: Run, fact: str) -> Diverged:
+    return Diverged(f"{fact}; lower optimiser.rate, which is {run.recipe.optimiser.rate:g}")
 
 
 def _prepared(run: Run, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -155,11 +162,13 @@ def _update(run: Run) -> None:
 
 
 def _judged(run: Run) -> Epoch:
-    """The end of an epoch: how good it is, whether it is the best, whether it is the last."""
+    """The end of an epoch: how good it is, whether it is the best, whether it is the last. Raises Diverged."""
     state, schedule = run.state, run.recipe.schedule
     began = time.perf_counter()
     net = run.average or run.net
     logits = _seen(run, net)
+    if not all(tensor.isfinite().all() for tensor in (logits, *net.state_dict().values())):  # no loss was seen of the last update
+        raise _diverged(run, f"the weights are no longer numbers after epoch {state.epoch + 1}")
     run.evaluating = time.perf_counter() - began
     loss = accuracy = None
     if len(run.held_out):
