@@ -108,13 +108,14 @@ class Course:
         cls, store: Store, name: str, lesson: Lesson, recipe: Recipe, pixels: PixelSpec, folder: Path, progress: Progress
     ) -> Course:
         """With the photos decoded, once for all trainings in `folder`. Raises BadRequest where a label has none that can be read."""
-        from mingmu.train.feed import Photos, decoded, roomy
+        from mingmu.train.feed import Photos, decoded, roomy, served
 
         found = []
-        for split, spec in (("train", roomy(pixels)), ("val", pixels)):
+        for split, spec, shown in (("train", roomy(pixels), served(pixels)), ("val", pixels, 1.0)):
             label = {example.image: example.labels[0] for example in lesson.part(split)}
             seen = decoded(folder / split, spec, [*label], store.blobs, lambda share: progress("decoding", share))
-            found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
+            classes = np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)
+            found.append(Photos(seen.pixels, classes, shown))
         if len(np.unique(found[0].classes)) < len(lesson.labels):
             raise BadRequest("no photo of some label can be read; mingmu audit says which")
         return cls(store, name, lesson, recipe, pixels, found[0], found[1], folder, progress)
