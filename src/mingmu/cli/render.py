@@ -10,6 +10,7 @@ from textwrap import indent
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,7 @@ from mingmu.core.answers import Answer, Labels
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
-from mingmu.verbs import Stored
+from mingmu.verbs import Step, Stored
 from mingmu.zoo.catalog import Entry
 
 BAR = 20  # characters that a score of 1 fills
@@ -35,7 +36,9 @@ def progress() -> Iterator[Callable[[str, float], None]]:
         return
     with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, visible=False)
-        yield lambda step, share: bar.update(task, description=step, completed=share, visible=True)
+        yield lambda step, share: bar.update(
+            task, description=escape(step.now if isinstance(step, Step) else step), completed=share, visible=True
+        )
 
 
 class _StepLines:
@@ -46,6 +49,11 @@ class _StepLines:
         if step != self._step and share < 1:
             print(step, file=sys.stderr)
         self._step = step
+
+
+def note(text: str) -> None:
+    """A line on stderr, which stays."""
+    print(on_one_line(text), file=sys.stderr)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version as installed
@@ -24,10 +23,10 @@ from mingmu.data.finding import Finding
 from mingmu.evaluate.report import Epoch as LearnedIn
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
-from mingmu.train.recipe import Recipe
+from mingmu.train.recipe import MOST_EPOCHS, Recipe
 from mingmu.verbs import parting
 from mingmu.verbs.measuring import UNREAD
-from mingmu.verbs.recognizing import Progress, ensure
+from mingmu.verbs.recognizing import Progress, Step, ensure
 
 if TYPE_CHECKING:
     from mingmu.train.feed import Photos
@@ -40,7 +39,8 @@ TEST_SHARE = 0.2
 HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
 COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
-AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
+SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
+SEALING_A_LAYER = 0.05  # seconds more for each of its layers
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
@@ -60,10 +60,18 @@ class Lesson:
         return tuple(example for example in self.dataset if example.split == split and example.labels)
 
 
-def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
-    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
+def check_trainable(dataset: Dataset, findings: Sequence[Finding]) -> None:
+    """Raise BadRequest for photos that no network is trained on, however they are parted."""
     if dataset.multi_label:
         raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
+    if len(dataset.labels) < 2:
+        unread = sum(len(each.where) for each in findings if each.kind in UNREAD)
+        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
+        raise BadRequest(f"there are readable photos of {len(dataset.labels)} labels to learn from; training needs at least 2{hint}")
+
+
+def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress) -> Lesson:
+    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
     groups = parting.groups_of(dataset, store, progress)
     parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
     tested = {int(groups[at]) for at in parts.test}
@@ -78,15 +86,27 @@ def lesson_of(store: Store, dataset: Dataset, findings: Sequence[Finding], seed:
 
 
 def _check(lesson: Lesson) -> None:
-    if len(lesson.labels) < 2:
-        unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
-        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
-        raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
     if not lesson.part("test"):
         raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
     missing = sorted({*lesson.dataset.labels} - {*lesson.labels})
     if missing:
         raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
+
+
+def time_to_learn(seconds: float, spent: float, net: Classifier, side: int, photos: int) -> float:
+    """Of so many seconds all told, what is left for learning; what sealing, and measuring on so many photos, will take is set aside.
+
+    Raises BadRequest for too little.
+    """
+    from mingmu.train.feed import Photos
+    from mingmu.train.prediction import seconds_to_predict
+
+    few = Photos(np.zeros((TIMED, side, side, 3), np.uint8), np.zeros(TIMED, np.int64))
+    sealing = SEALING + SEALING_A_LAYER * sum(not [*layer.children()] for layer in net.modules())
+    left = seconds - spent - sealing - SLOWER * seconds_to_predict(net, few) / TIMED * photos
+    if left <= 0:
+        raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
+    return left
 
 
 @dataclass(frozen=True)
@@ -131,21 +151,6 @@ class Course:
 
         return build(self.recipe.net, self.side, len(self.lesson.labels), self.recipe.seed)
 
-    def budget(self, seconds: float, spent: float, net: Classifier, tested: int | None = None) -> float:
-        """Of so many seconds all told, what is left for learning.
-
-        What sealing, and measuring on `tested` photos (the test part's), will take is set aside. Raises BadRequest for too little.
-        """
-        from mingmu.train.prediction import seconds_to_predict
-
-        few = replace(self.photos[:TIMED], pixels=self.photos.pixels[:TIMED, : self.side, : self.side])
-        count = len(self.lesson.part("test")) if tested is None else tested
-        measuring = SLOWER * seconds_to_predict(net, few) / len(few) * count
-        left = seconds - spent - AFTERWARDS - measuring
-        if left <= 0:
-            raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
-        return left
-
     def learned_by(
         self,
         net: Classifier,
@@ -160,7 +165,6 @@ class Course:
         from mingmu.train.fit import fit
 
         feed = Feed(self.photos, min(self.recipe.batch, len(self.photos)), self.recipe.balance, self.recipe.seed)
-        objective = self._objective(net)
         return fit(
             net,
             feed,
@@ -168,14 +172,14 @@ class Course:
             self.recipe,
             self.folder,
             size=self.side,
-            objective=objective,
+            objective=self.objective(net),
             identity=identity,
             budget=budget,
             resume=resume,
             watch=watch or _telling(self.progress),
         )
 
-    def _objective(self, net: Classifier) -> Objective | None:
+    def objective(self, net: Classifier) -> Objective | None:
         """What is learned from the recipe's teacher; None where it has none. Raises BadRequest for one that cannot teach this."""
         from mingmu.train.distil import Distilled, Teacher
 
@@ -235,11 +239,6 @@ def check_installed(*more: str) -> None:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
 
 
-def identity_of(dataset: str, recipe: Recipe) -> str:
-    """What a training must share with the one that it goes on from, with the digest of what it learned from."""
-    return hashlib.sha256(f"{dataset}\n{recipe.model_dump_json()}".encode()).hexdigest()
-
-
 def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
     """The recipe with the version of its teacher named, so that it always means the same. Raises NotFound."""
     if recipe.distil.teacher is None:
@@ -248,21 +247,53 @@ def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": f"{version.name}@{version.version}"})})
 
 
+def with_epochs(recipe: Recipe, epochs: int | None, seconds: float | None, going_on: Path | None) -> Recipe:
+    """The recipe with the epochs that are asked for; or with those of what was cut short in a folder; or with so many that the time that
+    is given ends the training.
+    """
+    from mingmu.train import checkpoint
+    from mingmu.train.identity import recipe_of
+
+    state = checkpoint.state_of(going_on) if going_on else None
+    before = recipe_of(state["identity"]).schedule.epochs if state else None
+    return recipe.changed(epochs=epochs or before or (None if seconds is None else MOST_EPOCHS))
+
+
+def as_learned(recipe: Recipe, curve: Sequence[Epoch]) -> Recipe:
+    """The recipe as it was followed: where a time ended the training, with the epochs that it took."""
+    return recipe.changed(epochs=len(curve)) if recipe.schedule.epochs == MOST_EPOCHS else recipe
+
+
+def words(now: Now) -> str:
+    """Where a training stands."""
+    return f"{_of(now.epoch, now)}: loss {now.loss:.3f}{_right(now.last)}, {now.images_per_second:.0f} images/s, {_left(now)}"
+
+
 def _telling(progress: Progress) -> Callable[[Now], None]:
-    """Passes on how far it is. What is said changes with each epoch only, so that a log does not fill."""
+    """Passes on how far it is, for logs once an epoch."""
     said = {0: "training"}
     progress(said[0], 0.0)
 
     def watch(now: Now) -> None:
         number = now.last.number if now.last else 0
         if now.last and number not in said:
-            said[number] = _words(now.last, now)
-        progress(said[number], now.done)
+            speed = f"{now.last.images_per_second:.0f} images/s, {_left(now)}"
+            said[number] = f"{_of(number, now)}: loss {now.last.loss:.3f}{_right(now.last)}, {speed}"
+        progress(Step(said[number], words(now)), now.done)
 
     return watch
 
 
-def _words(last: Epoch, now: Now) -> str:
-    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
-    speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
-    return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
+def _of(number: int, now: Now) -> str:
+    return f"epoch {number}" if now.epochs == MOST_EPOCHS else f"epoch {number} of {now.epochs}"
+
+
+def _right(last: Epoch | None) -> str:
+    return "" if last is None or last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
+
+
+def _left(now: Now) -> str:
+    minutes = now.seconds_left / 60
+    if minutes < 2:
+        return f"{now.seconds_left:.0f} s left"
+    return f"{minutes:.0f} min left" if minutes < 120 else f"{minutes / 60:.1f} h left"
