@@ -1,4 +1,6 @@
-"""Training beside the script that everybody writes: `python -m bench.train [--quick] [--set NAME] [--folder DIR]` (extra `train`).
+"""Training beside the script that everybody writes, with the extra `train`:
+
+    python -m bench.train [--quick | --compile] [--set NAME] [--folder DIR]
 
 On each set of photos that is on this machine (sign-digits from ../shared/data, Fashion-MNIST from Debian's dataset-fashion-mnist),
 a part of which nobody learns from:
@@ -9,7 +11,8 @@ a part of which nobody learns from:
   command's, which also starts, looks for copies, calibrates, exports, proves and measures.
 - The published network of `general`: a head taught on it beside the network fine-tuned, on the same test photos by a paired test.
 
-With `--quick`, few photos and one epoch: it shows that all of it runs, and the speeds.
+With `--quick`, few photos and one epoch: it shows that all of it runs, and the speeds. With `--compile`, only what torch.compile would
+cost and save.
 """
 
 from __future__ import annotations
@@ -135,7 +138,7 @@ def from_nothing(folder: Path, data_dir: Path, epochs: int, in_time: bool) -> No
     train = ("train", folder, "--net", "resnet18", "--size", str(SIDE), "--data-dir", data_dir)
     show("mingmu train", mingmu(*train, "--name", "ours", "--epochs", str(epochs)), data_dir, usual)
     if in_time:
-        timed = mingmu(*train, "--name", "timed", "--epochs", "1000", "--time", f"{seconds:.0f}s")
+        timed = mingmu(*train, "--name", "timed", "--time", f"{seconds:.0f}s")
         show(f"mingmu train --time {seconds:.0f}s", timed, data_dir, usual)
 
 
@@ -162,12 +165,40 @@ def from_published(folder: Path, data_dir: Path, epochs: int | None) -> None:
     print(f"  A the head, B fine-tuned, {compared['examples']} photos, {only}: {compared['verdict']}")
 
 
+def compile_too() -> None:
+    """ResNet-18 by turns as it is and by torch.compile: seconds of a step forth and back, and of the first one, which compiles."""
+    import torch
+    from torch.nn import functional
+
+    from mingmu.train.nets import build
+    from mingmu.train.recipe import NetTable
+
+    net, _ = build(NetTable(name="resnet18", weights="none"), SIDE, 10)
+    pixels, classes = torch.randint(0, 256, (32, 3, SIDE, SIDE)), torch.randint(0, 10, (32,))
+    compiled = torch.compile(net)
+
+    def step(model: Any) -> float:
+        began = time.perf_counter()
+        loss: Any = functional.cross_entropy(model(pixels), classes)
+        loss.backward()
+        net.zero_grad()
+        return time.perf_counter() - began
+
+    first, _ = step(compiled), step(net)
+    plain, faster = (min(seconds) for seconds in zip(*((step(net), step(compiled)) for _ in range(10)), strict=True))
+    print(f"torch.compile: {first:.0f} s for the first step; then {faster:.3f} s each instead of {plain:.3f} s = {plain / faster:.2f}x")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true")
+    options.add_argument("--compile", action="store_true")
     options.add_argument("--set", choices=NAMES, action="append")
     options.add_argument("--folder", type=Path, help="where photos and recognizers are kept; a new one")
     given = options.parse_args()
+    if given.compile:
+        compile_too()
+        return
     plan = QUICK if given.quick else FULL
     with tempfile.TemporaryDirectory() as scratch:
         for name in given.set or (NAMES[:1] if given.quick else NAMES):

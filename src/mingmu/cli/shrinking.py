@@ -27,7 +27,9 @@ def shrink(
         str | None, typer.Option(help="How it learns: fast, accurate, or a TOML file.", show_default="as NAME did, or fast")
     ] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="as NAME")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the shrinking of this name was cut short.")] = False,
     anew: Anew = False,

@@ -25,7 +25,9 @@ def train(
     recipe: Annotated[str, typer.Option(help="How to train: fast, accurate, or a TOML file.")] = "fast",
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
     anew: Anew = False,
