@@ -23,6 +23,7 @@ from mingmu.verbs import Step, Stored
 from mingmu.zoo.catalog import Entry
 
 BAR = 20  # characters that a score of 1 fills
+BAR_WIDTH = 16  # of progress, so that words have room beside it
 NO_TEXT = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # surrogates: Python has them in strings, JSON has not
 Row = Sequence[str]
 
@@ -34,7 +35,7 @@ def progress() -> Iterator[Callable[[str, float], None]]:
     if not console.is_terminal:
         yield _StepLines()
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
+    with Progress(TextColumn("{task.description}"), BarColumn(BAR_WIDTH), console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, visible=False)
         yield lambda step, share: bar.update(
             task, description=escape(step.now if isinstance(step, Step) else step), completed=share, visible=True

@@ -265,8 +265,9 @@ def as_learned(recipe: Recipe, curve: Sequence[Epoch]) -> Recipe:
 
 
 def words(now: Now) -> str:
-    """Where a training stands."""
-    return f"{_of(now.epoch, now)}: loss {now.loss:.3f}{_right(now.last)}, {now.images_per_second:.0f} images/s, {_left(now)}"
+    """Where a training stands, for a line of a terminal."""
+    right = "" if now.last is None or now.last.held_out_accuracy is None else f", {now.last.held_out_accuracy:.1%} right"
+    return f"{_of(now.epoch, now)}: loss {now.loss:.3f}{right}, {now.images_per_second:.0f} images/s, {_left(now)}"
 
 
 def _telling(progress: Progress) -> Callable[[Now], None]:
@@ -277,19 +278,20 @@ def _telling(progress: Progress) -> Callable[[Now], None]:
     def watch(now: Now) -> None:
         number = now.last.number if now.last else 0
         if now.last and number not in said:
-            speed = f"{now.last.images_per_second:.0f} images/s, {_left(now)}"
-            said[number] = f"{_of(number, now)}: loss {now.last.loss:.3f}{_right(now.last)}, {speed}"
+            said[number] = _over(now.last, now)
         progress(Step(said[number], words(now)), now.done)
 
     return watch
 
 
+def _over(last: Epoch, now: Now) -> str:
+    """What a log has of an epoch."""
+    right = "" if last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
+    return f"{_of(last.number, now)}: loss {last.loss:.3f}{right}, {last.images_per_second:.0f} images/s, {_left(now)}"
+
+
 def _of(number: int, now: Now) -> str:
     return f"epoch {number}" if now.epochs == MOST_EPOCHS else f"epoch {number} of {now.epochs}"
-
-
-def _right(last: Epoch | None) -> str:
-    return "" if last is None or last.held_out_accuracy is None else f", {last.held_out_accuracy:.1%} of held-out photos right"
 
 
 def _left(now: Now) -> str:

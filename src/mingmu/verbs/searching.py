@@ -164,10 +164,11 @@ def _judging(course: Course, study: Study, trial: Trial, count: int | None) -> C
 
     before, seen = len(_over(study)), [0]
     best = f", {study.best_trial.user_attrs['accuracy']:.1%} of held-out photos right so far" if _complete(study) else ""
-    said = f"recipe {before + 1}{f' of {count}' if count else ''}{best}"
+    number = f"recipe {before + 1}{f' of {count}' if count else ''}"
+    said = f"{number}{best}"
 
     def watch(now: Now) -> None:
-        course.progress(Step(said, f"{said}; {words(now)}"), (before + now.done) / count if count else now.done)
+        course.progress(Step(said, f"{number}, {words(now)}"), (before + now.done) / count if count else now.done)
         if now.last is None or now.last.number == seen[0] or now.done >= 1:
             return
         seen[0] = now.last.number
