@@ -42,8 +42,9 @@ def collect(store: Store, min_age: float = DAY) -> Freed:
     with store.index.writing("recognizers") as connection:
         needed = needs.artifacts(connection)
         artifacts = store.shelf.discard(needed, before)
+    names = {*store.names()}
     trainings = sum(_free_folder(path, before) for path in _folders(store.trained) if path.name not in needed)
-    trainings += sum(_free_run(store, path, before) for path in _folders(store.runs) if path.name not in store.names())
+    trainings += sum(_free_run(store, path, before) for path in _folders(store.runs) if path.name not in names)
     return Freed(artifacts, _free_blobs(store, needs, before), store.sweep(before) + store.blobs.sweep(before), trainings)
 
 
