@@ -18,13 +18,13 @@ AT_ONCE = 64  # photos
 
 def seen(net: Classifier, photos: Photos, size: int, tell: Callable[[float], None] = lambda share: None) -> Tensor:
     """What the trunk of a classical head makes of photos as they will be served, float32 [N, F]. `tell` is told the share that is done."""
-    found = []
     with torch.no_grad():
-        for start in range(0, max(1, len(photos)), AT_ONCE):
+        found = [net.map(torch.zeros(0, 3, size, size))]
+        for start in range(0, len(photos), AT_ONCE):
             some = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy())
             planes = augment(some, size, AugmentTable(), Lots.of_all(Generator(), len(some)), photos.served)
             found.append(net.map(planes))
-            tell(min(1.0, (start + AT_ONCE) / max(1, len(photos))))
+            tell(min(1.0, (start + AT_ONCE) / len(photos)))
     return torch.cat(found)
 
 
