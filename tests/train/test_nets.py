@@ -43,12 +43,12 @@ def test_it_learns_is_sealed_and_proven_and_the_service_answers_with_it(name: st
     monkeypatch.setattr("mingmu.train.checkpoint.save", lambda *_: None)  # has tests of its own; here it would be most of the time
     size = LEAST.get(name, 32)
     rate = 1e-4 if name.startswith("vgg") else 1e-3
-    recipe = made.recipe(net={"name": name, "size": size}, optimiser={"rate": rate}, schedule={"epochs": 6})
+    recipe = made.recipe(net={"name": name, "size": size}, optimiser={"rate": rate}, schedule={"epochs": 6 if name in QUICK else 16})
     net, origin = build(recipe.net, size, 2)
     narrow(net)
     photos = made.photos(16, size)
     curve = fit(net, Feed(photos, 8), photos, recipe, tmp_path / "run", size=size)
-    assert min(epoch.loss for epoch in curve[1:]) < curve[0].loss
+    assert np.mean([epoch.loss for epoch in curve[-3:]]) < 0.7 * curve[0].loss  # of several, for dropout leaves each to chance
     exported = whole_model(net, photos.pixels[:2])
     assert exported.difference < 1e-4
     manifest = Manifest(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +15,7 @@ from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
 
 
@@ -27,9 +31,12 @@ def train(
     ] = "classify",
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
+    anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -43,16 +50,17 @@ def train(
     from mingmu.cli import render
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
+    from mingmu.train.nets import beginning
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or ("detect" if task == "detect" else "fast")).changed(net=net, epochs=epochs, size=size)
+    chosen = recipes.read(recipe or ("detect" if task == "detect" else "fast")).changed(net=net, size=size)
     store = open_store(data_dir)
-    try:
-        with render.progress() as progress:
-            trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
-    except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on from the last checkpoint, if there was one", file=sys.stderr)
-        raise
+    if not resume:
+        render.note(beginning(chosen.net))
+    with resumable(verbs.run_of(store, name)), render.progress() as progress:
+        trained = verbs.train(
+            store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
+        )
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
     measures = trained.report.measures
@@ -69,6 +77,22 @@ def train(
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Says after Ctrl-C whether, and how, what was stopped can go on from a folder."""
+    from mingmu import verbs
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        went = verbs.can_go_on(folder)
+        print(
+            "stopped; the same command with --resume goes on" if went else "stopped, before there was anything to go on from",
+            file=sys.stderr,
+        )
+        raise
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -15,6 +15,7 @@ from mingmu.verbs.recognizing import (
     Opened,
     Progress,
     Pulled,
+    Step,
     Stored,
     Verified,
     available,
@@ -31,6 +32,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
+from mingmu.verbs.runs import can_go_on, run_of, search_of, smaller_of
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
@@ -51,6 +53,7 @@ __all__ = [
     "Running",
     "Searched",
     "Shrunk",
+    "Step",
     "Stored",
     "Teaching",
     "Trained",
@@ -60,6 +63,7 @@ __all__ = [
     "audit",
     "available",
     "batch",
+    "can_go_on",
     "clean",
     "compare",
     "compress",
@@ -83,11 +87,14 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "run_of",
     "running",
     "search",
+    "search_of",
     "show",
     "shrink",
     "silent",
+    "smaller_of",
     "teach",
     "teach_again",
     "teach_dataset",
