@@ -34,7 +34,7 @@ LEAST = {"alexnet": 64, "inception_v3": 75}  # pixels a side, below which nothin
 NARROW = 64  # outputs of a fully connected layer that has 4,096 in AlexNet and VGG, half a gigabyte of weights
 QUICK = ("cnn", "resnet18", "mobilenet_v3_small", "efficientnet_lite0", "timm:resnet10t")
 # One of each family is trained to the end in the ordinary run, the others where there is time: pytest -m real
-TRAINED = tuple(name for name, net in NETS.items() if net.head == "linear")  # the others: test_classical.py
+TRAINED = tuple(name for name, net in NETS.items() if net.head == "linear" and net.task == "classify")  # others: test_classical.py
 SLOW = tuple(name for name in TRAINED if name not in QUICK)
 
 
