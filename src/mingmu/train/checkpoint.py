@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from mingmu.core.disk import flush
 from mingmu.core.errors import Conflict
-from mingmu.train.disk import flush, no_room
+from mingmu.train.disk import no_room
 
 FILE = "checkpoint.safetensors"
 

@@ -1,4 +1,4 @@
-"""What a training leaves on the disk: whether it fits there, and that it stays there."""
+"""What a training leaves on the disk: whether it fits there."""
 
 from __future__ import annotations
 
@@ -26,14 +26,3 @@ def reserve(file: Path, what: str) -> None:
     except OSError as error:
         file.unlink()
         raise no_room(what, size, file.parent, error) from error
-
-
-def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, would outlast a power cut."""
-    if path.is_dir() and os.name != "posix":  # there a folder cannot be flushed, and need not be
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
