@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,12 +15,11 @@ from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mingmu.registry.store import Store
-    from mingmu.train.recipe import Recipe
+    from mingmu.verbs.reading import TrainedReader
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
 
 
@@ -37,9 +39,12 @@ def train(
     ] = "classify",
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
+    anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -53,19 +58,23 @@ def train(
     from mingmu.cli import render
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
-    from mingmu.train.nets import net_named
+    from mingmu.train.nets import beginning, net_of
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or ("fast" if task == "classify" else task)).changed(net=net, epochs=epochs, size=size)
+    chosen = recipes.read(recipe or ("fast" if task == "classify" else task)).changed(net=net, size=size)
     store = open_store(data_dir)
-    if "read" in (task, net_named(chosen.net.name).task):
-        return _train_reader(store, data, name, chosen, seconds, resume=resume, html=html, as_json=as_json)
-    try:
-        with render.progress() as progress:
-            trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
-    except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on from the last checkpoint, if there was one", file=sys.stderr)
-        raise
+    if not resume:
+        render.note(beginning(chosen.net))
+    if "read" in (task, net_of(chosen.net).task):
+        with resumable(verbs.run_of(store, name)), render.progress() as progress:
+            read = verbs.train_reader(
+                store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
+            )
+        return _reader_trained(store, read, html, as_json=as_json)
+    with resumable(verbs.run_of(store, name)), render.progress() as progress:
+        trained = verbs.train(
+            store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
+        )
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
     measures = trained.report.measures
@@ -85,16 +94,12 @@ def train(
     return None
 
 
-def _train_reader(
-    store: Store, data: Path, name: str, recipe: Recipe, seconds: float | None, *, resume: bool, html: Path | None, as_json: bool
-) -> None:
+def _reader_trained(store: Store, trained: TrainedReader, html: Path | None, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from mingmu import verbs
     from mingmu.cli import render
 
-    with render.progress() as progress:
-        trained = verbs.train_reader(store, data, name=name, recipe=recipe, seconds=seconds, resume=resume, progress=progress)
     if html:
         html.write_text(trained.page(store), encoding="utf-8")
     document = render.version_json(trained.version) | {
@@ -104,6 +109,22 @@ def _train_reader(
     }
     said = f"{render.label(trained.version)} is ready: it reads {len(trained.alphabet)} characters.\n{trained.measures.headline}"
     render.print_result(as_json, document, said)
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Says after Ctrl-C whether, and how, what was stopped can go on from a folder."""
+    from mingmu import verbs
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        went = verbs.can_go_on(folder)
+        print(
+            "stopped; the same command with --resume goes on" if went else "stopped, before there was anything to go on from",
+            file=sys.stderr,
+        )
+        raise
 
 
 def seconds_of(text: str | None) -> float | None:

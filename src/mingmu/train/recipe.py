@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mingmu.core.errors import BadRequest
-from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
 NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates", "read", "read-plates")
@@ -22,6 +21,25 @@ OF_CLASSIFIERS = (
     *("net.norm", "net.fit", "net.margin", "net.features", "distil.teacher", "balance", "label_smoothing"),
     *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing", "mixup", "cutmix")),
 )
+MOST_EPOCHS = 10_000  # of a training that is to end when its time does, too
+SYNONYMS = {
+    "arch": "name",
+    "batch_size": "batch",
+    "color": "colour",
+    "color_jitter": "colour",
+    "dtype": "precision",
+    "early_stopping": "patience",
+    "image_size": "size",
+    "img_size": "size",
+    "learning_rate": "rate",
+    "lr": "rate",
+    "model": "name",
+    "pretrained": "weights",
+    "random_seed": "seed",
+    "smoothing": "label_smoothing",
+    "wd": "weight_decay",
+}
+"""What some keys are called elsewhere."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["batch", "instance", "group", "layer"]
@@ -99,7 +117,7 @@ class OptimiserTable(Table):
 
 
 class ScheduleTable(Table):
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 10
     warmup: Share = 0.1
     """The share of the training in which the learning rate rises; then it falls as a cosine."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -204,17 +222,38 @@ def _checked(found: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(found)
     except ValidationError as error:
-        raise BadRequest(f"recipe: {_unknown(error) or first_complaint(error)}") from error
+        raise BadRequest(f"recipe: {_complaint(error)}") from error
 
 
-def _unknown(error: ValidationError) -> str | None:
-    """A complaint about the first key that no table has, with those that it could have been."""
-    for each in error.errors(include_url=False):
+def _complaint(error: ValidationError) -> str:
+    """About the first key that no table has; else about the first value that does not fit."""
+    found = error.errors(include_url=False)
+    for each in found:
         if each["type"] == "extra_forbidden":
-            *where, key = map(str, each["loc"])
-            table = Recipe.model_fields[where[0]].annotation if where else Recipe
-            known = [*table.model_fields]  # type: ignore[union-attr]
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            return f"there is no key {'.'.join((*where, key))}; {hint}"
-    return None
+            return _unknown(*map(str, each["loc"]))
+    first = found[0]
+    should = "it should be a table" if first["type"] == "model_type" else first["msg"].replace("Input should", "it should")
+    return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}; {should}"
+
+
+def _unknown(*where: str) -> str:
+    """About a key that is not there, with what it could have been: of its own table, or of another."""
+    *table, key = where
+    keys = _keys()
+    own = [name for name, there in keys if there == tuple(table)]
+    wanted = SYNONYMS.get(key, key)
+    elsewhere = [".".join((*there, name)) for name, there in keys if name == wanted and there != tuple(table)]
+    near = [wanted] if wanted in own else elsewhere or difflib.get_close_matches(key, own, n=1)
+    return f"there is no key {'.'.join(where)}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(own)}")
+
+
+def _keys() -> list[tuple[str, tuple[str, ...]]]:
+    """Every key, with the table that it is in."""
+    tables = {name: field.annotation for name, field in Recipe.model_fields.items()}
+    inner = [
+        (key, (name,))
+        for name, table in tables.items()
+        if isinstance(table, type) and issubclass(table, Table)
+        for key in table.model_fields
+    ]
+    return [*((name, ()) for name in tables), *inner]

@@ -16,6 +16,7 @@ from mingmu.verbs.recognizing import (
     Opened,
     Progress,
     Pulled,
+    Step,
     Stored,
     Verified,
     available,
@@ -32,6 +33,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
+from mingmu.verbs.runs import can_go_on, run_of, search_of, smaller_of
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
@@ -52,6 +54,7 @@ __all__ = [
     "Running",
     "Searched",
     "Shrunk",
+    "Step",
     "Stored",
     "Teaching",
     "Trained",
@@ -61,6 +64,7 @@ __all__ = [
     "audit",
     "available",
     "batch",
+    "can_go_on",
     "clean",
     "compare",
     "compress",
@@ -84,11 +88,14 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "run_of",
     "running",
     "search",
+    "search_of",
     "show",
     "shrink",
     "silent",
+    "smaller_of",
     "teach",
     "teach_again",
     "teach_dataset",

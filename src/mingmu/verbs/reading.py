@@ -21,8 +21,20 @@ from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.teachable import check_teachable
+from mingmu.train.identity import identity_of
 from mingmu.train.recipe import Recipe
-from mingmu.verbs.course import HELD_OUT_SHARE, TEST_SHARE, Course, Lesson, check_installed, identity_of, network_of
+from mingmu.verbs import runs
+from mingmu.verbs.course import (
+    HELD_OUT_SHARE,
+    TEST_SHARE,
+    Course,
+    Lesson,
+    as_learned,
+    check_installed,
+    network_of,
+    time_to_learn,
+    with_epochs,
+)
 from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import SHIPPED
 
@@ -55,34 +67,46 @@ def train_reader(
     *,
     name: str,
     recipe: Recipe,
+    epochs: int | None = None,
     seconds: float | None = None,
     resume: bool = False,
+    anew: bool = False,
     progress: Progress = silent,
 ) -> TrainedReader:
     """Train the reader `name` on photos of single lines of text, measure what was sealed, and publish it. The photos become the dataset
-    `name`. With `seconds` the training is fitted to that time. Raises BadRequest, Conflict, NotFound, MissingExtra.
+    `name`. What is asked for is as for `train`. Raises BadRequest, Conflict, NotFound, MissingExtra.
     """
     check_installed()
     from mingmu.train.nets.readers import FRAME
 
-    began = time.monotonic()
-    check_teachable(store, name, SHIPPED)
-    found = reading.read(source, store.blobs, progress, texts=True)
-    lesson = lesson_of(found.dataset, found.findings, recipe.seed)
-    pixels = PixelSpec(size=FRAME, fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
-    net, origin = network_of(store, lesson, recipe, pixels)  # before the photos: it may be refused
-    course = Course.prepared(store, name, lesson, recipe, pixels, store.data_dir / "runs" / name, progress)
-    left = seconds and course.budget(seconds, time.monotonic() - began, net)
-    curve = course.learned_by(net, identity=identity_of(lesson.dataset.digest, recipe), budget=left, resume=resume)
-    digest = course.sealed(net, origin, curve)
-    progress("measuring", 0.0)
-    measures = read_measures(Library(store).open(digest), lesson.part("test"), store.blobs)
-    kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
-    store.records.add_lineage(digest, lesson.dataset.digest, course.lineage(curve))
-    store.records.add_report(digest, lesson.dataset.digest, reading_page(name, measures, store.blobs).encode())
-    store.records.add_report(digest, lesson.dataset.digest, measures.to_json())
-    progress("done", 1.0)
-    return TrainedReader(store.publish(name, digest), kept, lesson.labels, measures, lesson.findings, curve, course.folder)
+    began, folder = time.monotonic(), runs.run_of(store, name)
+    with runs.alone(store, name):
+        check_teachable(store, name, SHIPPED)
+        runs.check_start(folder, "training", resume=resume, anew=anew)
+        recipe = with_epochs(recipe, epochs, seconds, folder if resume else None)
+        found = reading.read(source, store.blobs, progress, texts=True)
+        lesson = lesson_of(found.dataset, found.findings, recipe.seed)
+        identity = identity_of(recipe, dataset=lesson.dataset.digest)
+        if resume:
+            runs.check_same(folder, identity, "training")
+        pixels = PixelSpec(size=FRAME, fit=recipe.net.fit, margin=recipe.net.margin, filter="bicubic")
+        net, origin = network_of(store, "read", len(lesson.labels), recipe, pixels)  # before the photos: it may be refused
+        course = Course.prepared(store, name, lesson, recipe, pixels, folder, progress)
+        spent = time.monotonic() - began
+        left = None if seconds is None else time_to_learn(seconds, spent, net, course.side, len(lesson.part("test")))
+        curve = course.learned_by(net, identity=identity, budget=left, resume=resume)
+        course = replace(course, recipe=as_learned(recipe, curve))
+        digest = course.sealed(net, origin, curve)
+        progress("measuring", 0.0)
+        measures = read_measures(Library(store).open(digest), lesson.part("test"), store.blobs)
+        kept = store.datasets.add(name, lesson.dataset.digest, lesson.dataset.to_lines())
+        store.records.add_lineage(digest, lesson.dataset.digest, course.lineage(curve))
+        store.records.add_report(digest, lesson.dataset.digest, reading_page(name, measures, store.blobs).encode())
+        store.records.add_report(digest, lesson.dataset.digest, measures.to_json())
+        runs.keep_weights(store, digest, net.state_dict())
+        runs.free_photos(folder)
+        progress("done", 1.0)
+        return TrainedReader(store.publish(name, digest), kept, lesson.labels, measures, lesson.findings, curve, folder)
 
 
 def lesson_of(dataset: Dataset, findings: Sequence[Finding], seed: int) -> Lesson:

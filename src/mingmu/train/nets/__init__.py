@@ -111,6 +111,27 @@ def net_named(name: str) -> Net:
     return NETS[name]
 
 
+def net_of(table: NetTable) -> Net:
+    """The network that a recipe names. Raises NotFound, and BadRequest where the name promises weights that it would not begin with."""
+    if table.name.startswith(TIMM) and "." in table.name and table.weights == "published":
+        network, _, tag = table.name.partition(".")
+        raise BadRequest(
+            f'{table.name} names weights, {tag}, too, which net.name alone does not fetch; in a recipe, say name = "{network}" and '
+            f'weights = "{table.name}", or weights = "none" to begin from nothing'
+        )
+    return net_named(table.name)
+
+
+def beginning(table: NetTable) -> str:
+    """What the network of a recipe starts from, in words."""
+    net = net_of(table)
+    if table.features == "pixels" and net.head != "linear":
+        return f"{table.name} starts from the pixels"
+    if not net.has(table.weights):
+        return f"{table.name} starts from nothing"
+    return f"{table.name} starts from " + (f"the published weights of {net.weights}" if table.weights == "published" else table.weights)
+
+
 def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Classifier, Origin]:
     """The network that a recipe asks for, with its weights, and where they come from. What has none is drawn from the seed.
 
@@ -120,7 +141,7 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
 
     from mingmu.train.nets.classifier import Classifier, quicken, renormalise
 
-    net = net_named(table.name)
+    net = net_of(table)
     if net.task != "classify":
         does = "finds boxes" if net.task == "detect" else "reads text"
         raise BadRequest(f"{table.name} {does}; photos with a label each are for another network")

@@ -88,7 +88,8 @@ def build(name: str, characters: int, seed: int = 0, checkpoint: Path | None = N
 
 
 def _take_up(reader: Classifier, checkpoint: Path) -> bool:
-    known, ours = part_of(read_state(checkpoint), "best/"), reader.state_dict()
+    found, ours = read_state(checkpoint), reader.state_dict()
+    known = part_of(found, "best/") or found  # of a training that was cut short, or is over
     fitting = {key: tensor for key, tensor in known.items() if key in ours and tensor.shape == ours[key].shape}
     if missing := sorted(key for key in ours.keys() - fitting.keys() if not key.startswith("head.")):
         raise BadModel(f"{checkpoint} has not the weights of this reader: {missing[0]} is missing or of another shape")
