@@ -76,7 +76,9 @@ def test_it_is_trained_sealed_proven_measured_and_read_with(tmp_path: Path) -> N
     recognizer = Library(store).open(trained.version.digest)
     assert isinstance(recognizer.recognize([tiny_text.picture("RG")])[0], Texts)
     assert len(store.records.reports(trained.version.digest)) == 2
-    again = recipe.model_copy(update={"net": recipe.net.model_copy(update={"weights": str(store.trained / trained.version.digest / checkpoint.FILE)})})
+    again = recipe.model_copy(
+        update={"net": recipe.net.model_copy(update={"weights": str(store.trained / trained.version.digest / checkpoint.FILE)})}
+    )
     assert verbs.train_reader(store, source, name="colours", recipe=again).version.version == 2
     other = again.model_copy(update={"net": again.net.model_copy(update={"name": "crnn"})})
     with pytest.raises(BadModel, match="has not the weights of this reader"):
