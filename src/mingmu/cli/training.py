@@ -7,17 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
-if TYPE_CHECKING:
-    from mingmu.registry.store import Store
-    from mingmu.verbs.reading import TrainedReader
-
+USUAL = {"classify": "fast", "detect": "detect", "read": "read"}  # recipes
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
@@ -34,9 +31,12 @@ def train(
         ),
     ] = None,
     task: Annotated[
-        Literal["classify", "detect", "read"],
-        typer.Option(help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after."),
-    ] = "classify",
+        Literal["classify", "detect", "read"] | None,
+        typer.Option(
+            help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after.",
+            show_default="what the recipe's does, or classify",
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[
@@ -56,21 +56,18 @@ def train(
 
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.evaluate.report import TextReport
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
-    from mingmu.train.nets import beginning, net_of
+    from mingmu.train.nets import beginning, check_does, net_named
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or ("fast" if task == "classify" else task)).changed(net=net, size=size)
+    does = task or (net_named(net).task if net else "classify")
+    chosen = recipes.read(recipe or USUAL[does]).changed(net=net, size=size)
+    check_does(chosen.net, task)
     store = open_store(data_dir)
     if not resume:
         render.note(beginning(chosen.net))
-    if "read" in (task, net_of(chosen.net).task):
-        with resumable(verbs.run_of(store, name)), render.progress() as progress:
-            read = verbs.train_reader(
-                store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
-            )
-        return _reader_trained(store, read, html, as_json=as_json)
     with resumable(verbs.run_of(store, name)), render.progress() as progress:
         trained = verbs.train(
             store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
@@ -83,7 +80,8 @@ def train(
         "curve": verbs.curve_json(trained.curve),
         "run": str(trained.folder),
     }
-    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
+    what = "characters" if isinstance(trained.report, TextReport) else "labels"
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
         last = trained.curve[-1]
         speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
@@ -91,24 +89,6 @@ def train(
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
-    return None
-
-
-def _reader_trained(store: Store, trained: TrainedReader, html: Path | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from mingmu import verbs
-    from mingmu.cli import render
-
-    if html:
-        html.write_text(trained.page(store), encoding="utf-8")
-    document = render.version_json(trained.version) | {
-        "report": asdict(trained.measures),
-        "curve": verbs.curve_json(trained.curve),
-        "run": str(trained.folder),
-    }
-    said = f"{render.label(trained.version)} is ready: it reads {len(trained.alphabet)} characters.\n{trained.measures.headline}"
-    render.print_result(as_json, document, said)
 
 
 @contextmanager

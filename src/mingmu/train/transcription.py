@@ -56,9 +56,11 @@ def spelling(texts: Sequence[str], alphabet: Sequence[str]) -> NDArray[np.int64]
 def loss_of(logits: Tensor, texts: Tensor) -> Tensor:
     """The mean over N of logits [N, T, C] and texts [N, L], by the character; what cannot be spelled in T columns counts nothing."""
     columns = logits.float().log_softmax(dim=2).transpose(0, 1)
+    if torch.are_deterministic_algorithms_enabled():
+        columns, texts = columns.cpu(), texts.cpu()  # a GPU sums its slopes in any order
     lengths = (texts != PAD).sum(dim=1)
     spans = torch.full_like(lengths, len(columns))
-    return functional.ctc_loss(columns, texts.clamp(min=0), spans, lengths, zero_infinity=True)
+    return functional.ctc_loss(columns, texts.clamp(min=0), spans, lengths, zero_infinity=True).to(logits.device)
 
 
 def spelled(logits: Tensor) -> Sequence[list[int]]:

@@ -9,7 +9,6 @@ from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
-from mingmu.verbs.reading import train_reader
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
     STDIN,
@@ -101,7 +100,6 @@ __all__ = [
     "teach_dataset",
     "train",
     "train_dataset",
-    "train_reader",
     "tune",
     "untune",
     "verify",

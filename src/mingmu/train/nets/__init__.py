@@ -13,8 +13,9 @@ from mingmu.core.manifest import Origin
 
 if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier, Parts
-    from mingmu.train.recipe import NetTable
+    from mingmu.train.recipe import NetTable, Task
 
+DOES: Mapping[Task, str] = {"classify": "says a label of each photo", "detect": "finds boxes", "read": "reads text"}
 TIMM, HF = "timm:", "hf:"
 
 
@@ -29,7 +30,7 @@ class Net:
     head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
 
     @property
-    def task(self) -> Literal["classify", "detect", "read"]:
+    def task(self) -> Task:
         if self.family == "reader":
             return "read"
         return "detect" if self.family in ("yolox", "rcnn") else "classify"
@@ -122,6 +123,14 @@ def net_of(table: NetTable) -> Net:
     return net_named(table.name)
 
 
+def check_does(table: NetTable, task: Task | None) -> None:
+    """Raise BadRequest where the network of a recipe does something else than the task that was asked for."""
+    net = net_of(table)
+    if task and net.task != task:
+        fitting = [name for name, each in NETS.items() if each.task == task]
+        raise BadRequest(f"{table.name} {DOES[net.task]}; what {DOES[task]} is one of {', '.join(fitting[:6])} (--net, --task)")
+
+
 def beginning(table: NetTable) -> str:
     """What the network of a recipe starts from, in words."""
     net = net_of(table)
@@ -143,8 +152,7 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
 
     net = net_of(table)
     if net.task != "classify":
-        does = "finds boxes" if net.task == "detect" else "reads text"
-        raise BadRequest(f"{table.name} {does}; photos with a label each are for another network")
+        raise BadRequest(f"{table.name} {DOES[net.task]}; photos with a label each are for another network")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)

@@ -15,7 +15,6 @@ from mingmu.train.nets.classifier import Classifier, Parts
 from mingmu.train.nets.files import read_state
 from mingmu.train.recipe import HARMLESS, NetTable
 
-FRAME = (128, 32)  # pixels, width and height, that a line of text is read from
 MIDDLE = (127.5, 127.5, 127.5)
 WIDTH = 192  # channels of each column
 
