@@ -20,7 +20,9 @@ from pathlib import Path
 from mingmu import verbs
 from mingmu.core.errors import MingmuError
 from mingmu.core.recognizer import Recognizer
-from mingmu.evaluate.reading import measured
+from mingmu.data.dataset import Example
+from mingmu.evaluate.text_measures import measure_texts
+from mingmu.evaluate.transcripts import Said, Transcripts
 from mingmu.evaluate.words import interval, percent
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -46,7 +48,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, recognizer in _readers(Path(folder), photos, given.minutes):
             for rules in (False, True):
-                found = measured([photo.stem for photo in tested], [_read(recognizer, photo, rules=rules) for photo in tested])
+                examples = tuple(Example(photo.stem, (photo.stem,), photo.name) for photo in tested)
+                read = tuple(Said(_read(recognizer, photo, rules=rules), 1.0) for photo in tested)
+                found = measure_texts(Transcripts((), examples, read))
                 exact, wrong = found.exact, found.character_errors
                 said = f"{name} + rules" if rules else name
                 print(
@@ -67,7 +71,7 @@ def _readers(folder: Path, photos: Sequence[Path], minutes: float) -> Iterator[t
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(photo.read_bytes())
         store = Store.of(settings)
-        verbs.train_reader(store, folder / "plates", name="trained", recipe=recipes.read("read"), seconds=60 * minutes)
+        verbs.train(store, folder / "plates", name="trained", recipe=recipes.read("read"), seconds=60 * minutes)
         yield f"trained here, {minutes:g} minutes", Library(store).open(store.resolve("trained").digest)
 
 

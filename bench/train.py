@@ -1,14 +1,18 @@
-"""Training beside the script that everybody writes: `python -m bench.train [--quick] [--set NAME] [--folder DIR]` (extra `train`).
+"""Training beside the script that everybody writes, with the extra `train`:
+
+    python -m bench.train [--quick | --compile] [--set NAME] [--folder DIR]
 
 On each set of photos that is on this machine (sign-digits from ../shared/data, Fashion-MNIST from Debian's dataset-fashion-mnist),
 a part of which nobody learns from:
 
 - ResNet-18 from nothing, by the usual script, below, and by `mingmu train`, as often over the photos, and with as many seconds. The
-  script's seconds are those of its loop alone. Those of `mingmu train` are the whole command's, which also starts, looks for copies,
-  sets photos aside to choose the best epoch by, calibrates, exports, proves and measures.
+  script's images/s are those of its loop, which decodes each photo in each epoch; those of `mingmu train` are counted from the first
+  photo that it decodes to its last epoch, so looks at held-out photos and checkpoints count against it. Its seconds are the whole
+  command's, which also starts, looks for copies, calibrates, exports, proves and measures.
 - The published network of `general`: a head taught on it beside the network fine-tuned, on the same test photos by a paired test.
 
-With `--quick`, few photos and one epoch: it shows that all of it runs, and the speeds.
+With `--quick`, few photos and one epoch: it shows that all of it runs, and the speeds. With `--compile`, only what torch.compile would
+cost and save.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ class Plan:
     tuned: int | None  # epochs of fine-tuning; None: as many as the recipe says
 
 
-FULL = Plan(photos=2062, epochs=6, tuned=None)
+FULL = Plan(photos=2062, epochs=10, tuned=None)
 QUICK = Plan(photos=400, epochs=1, tuned=1)
 
 
@@ -97,56 +101,104 @@ def laid_out(photos: Photos, folder: Path, most: int) -> tuple[int, int]:
     return len(order) - tested, tested
 
 
-def mingmu(*arguments: str | Path) -> tuple[dict[str, Any], float]:
-    """What a command prints as JSON, and the seconds that it takes."""
+@dataclass(frozen=True)
+class Command:
+    """What `mingmu` did."""
+
+    found: dict[str, Any]  # what it printed, as JSON
+    seconds: float
+    steps: list[tuple[str, float]]  # what it said on the way, and after how many seconds
+
+    def between(self, step: str, other: str) -> float:
+        """Seconds from the first word of one step to that of another."""
+        began = dict(reversed(self.steps))  # of what is said twice, the first time
+        return began[other] - began[step]
+
+
+def mingmu(*arguments: str | Path) -> Command:
+    """Run a command to its end."""
     began = time.perf_counter()
     program = "from mingmu.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments), "--json"], capture_output=True)
-    if done.returncode:
-        sys.exit(done.stderr.decode())
-    return json.loads(done.stdout), time.perf_counter() - began
+    command = [sys.executable, "-c", program, *map(str, arguments), "--json"]
+    with tempfile.TemporaryFile() as printed:
+        with subprocess.Popen(command, stdout=printed, stderr=subprocess.PIPE, text=True) as process:
+            steps = [(line.rstrip("\n"), time.perf_counter() - began) for line in process.stderr or ()]
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            sys.exit("\n".join(said for said, _ in steps))
+        printed.seek(0)
+        return Command(json.load(printed), seconds, steps)
 
 
 def from_nothing(folder: Path, data_dir: Path, epochs: int, in_time: bool) -> None:
     """ResNet-18, by the script and by the command."""
     *_, (seen, seconds, accuracy) = usual_script(folder, epochs)
     usual = seen / seconds
-    print(f"  the usual script, {epochs} epochs: {accuracy:.1%} right; {usual:.0f} images/s, {seconds:.0f} s")
-    train = ("train", folder, "--name", "ours", "--net", "resnet18", "--size", str(SIDE), "--data-dir", data_dir)
-    found, took = mingmu(*train, "--epochs", str(epochs))
-    show("mingmu train", found, took, usual)
+    print(f"  the usual script, {epochs} epochs: {accuracy:.1%} right; {usual:.0f} images/s, {seconds:.0f} s", flush=True)
+    train = ("train", folder, "--net", "resnet18", "--size", str(SIDE), "--data-dir", data_dir)
+    show("mingmu train", mingmu(*train, "--name", "ours", "--epochs", str(epochs)), data_dir, usual)
     if in_time:
-        found, took = mingmu(*train, "--epochs", "1000", "--time", f"{seconds:.0f}s")
-        show(f"mingmu train --time {seconds:.0f}s", found, took, usual)
+        timed = mingmu(*train, "--name", "timed", "--time", f"{seconds:.0f}s")
+        show(f"mingmu train --time {seconds:.0f}s", timed, data_dir, usual)
 
 
-def show(what: str, found: dict[str, Any], took: float, usual: float) -> None:
+def show(what: str, done: Command, data_dir: Path, usual: float = 0.0) -> None:
     """A line about a training."""
-    curve = found["curve"]
-    speed, waited = (float(np.mean([epoch[key] for epoch in curve])) for key in ("images_per_second", "waited"))
+    curve = done.found["curve"]
+    manifest = mingmu("show", done.found["name"], "--data-dir", data_dir).found["manifest"]
+    speed = len(curve) * manifest["made_by"]["photos"] / done.between("decoding", "sealing")
+    waited = float(np.mean([epoch["waited"] for epoch in curve]))
     ratio = f" = {speed / usual:.2f}x" if usual else ""
-    accuracy = found["report"]["measures"]["accuracy"]["value"]
-    print(f"  {what}, {len(curve)} epochs: {accuracy:.1%} right; {speed:.0f} images/s{ratio}, {took:.0f} s in all, waits {waited:.1%}")
+    accuracy = done.found["report"]["measures"]["accuracy"]["value"]
+    told = f"{speed:.0f} images/s{ratio}, {done.seconds:.0f} s in all, waits {waited:.1%}"
+    print(f"  {what}, {len(curve)} epochs: {accuracy:.1%} right; {told}", flush=True)
 
 
 def from_published(folder: Path, data_dir: Path, epochs: int | None) -> None:
     """A head on the network of `general` beside the same network fine-tuned."""
-    head, took = mingmu("teach", folder, "--name", "head", "--data-dir", data_dir)
-    print(f"  general with a taught head: {head['report']['measures']['accuracy']['value']:.1%} right; {took:.0f} s in all")
+    head = mingmu("teach", folder, "--name", "head", "--data-dir", data_dir)
+    print(f"  general with a taught head: {head.found['report']['measures']['accuracy']['value']:.1%} right; {head.seconds:.0f} s in all")
     asked = ("--epochs", str(epochs)) if epochs else ()
-    tuned, took = mingmu("train", folder, "--name", "tuned", "--recipe", "fast", *asked, "--data-dir", data_dir)
-    show("general fine-tuned", tuned, took, 0)
-    compared, _ = mingmu("compare", "head", "tuned", folder / "test", "--data-dir", data_dir)
+    show("general fine-tuned", mingmu("train", folder, "--name", "tuned", "--recipe", "fast", *asked, "--data-dir", data_dir), data_dir)
+    compared = mingmu("compare", "head", "tuned", folder / "test", "--data-dir", data_dir).found
     only = f"only the head {compared['only_a']}, only the tuned one {compared['only_b']} right"
     print(f"  A the head, B fine-tuned, {compared['examples']} photos, {only}: {compared['verdict']}")
+
+
+def compile_too() -> None:
+    """ResNet-18 by turns as it is and by torch.compile: seconds of a step forth and back, and of the first one, which compiles."""
+    import torch
+    from torch.nn import functional
+
+    from mingmu.train.nets import build
+    from mingmu.train.recipe import NetTable
+
+    net, _ = build(NetTable(name="resnet18", weights="none"), SIDE, 10)
+    pixels, classes = torch.randint(0, 256, (32, 3, SIDE, SIDE)), torch.randint(0, 10, (32,))
+    compiled = torch.compile(net)
+
+    def step(model: Any) -> float:
+        began = time.perf_counter()
+        loss: Any = functional.cross_entropy(model(pixels), classes)
+        loss.backward()
+        net.zero_grad()
+        return time.perf_counter() - began
+
+    first, _ = step(compiled), step(net)
+    plain, faster = (min(seconds) for seconds in zip(*((step(net), step(compiled)) for _ in range(10)), strict=True))
+    print(f"torch.compile: {first:.0f} s for the first step; then {faster:.3f} s each instead of {plain:.3f} s = {plain / faster:.2f}x")
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true")
+    options.add_argument("--compile", action="store_true")
     options.add_argument("--set", choices=NAMES, action="append")
     options.add_argument("--folder", type=Path, help="where photos and recognizers are kept; a new one")
     given = options.parse_args()
+    if given.compile:
+        compile_too()
+        return
     plan = QUICK if given.quick else FULL
     with tempfile.TemporaryDirectory() as scratch:
         for name in given.set or (NAMES[:1] if given.quick else NAMES):

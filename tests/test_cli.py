@@ -323,9 +323,19 @@ def test_ctrl_c_exits_with_130_and_without_a_traceback(data_dir: Path, photos: P
         assert running.stdout is not None
         assert running.stderr is not None
         running.stdout.readline()  # at work; in the end it waits for standard input
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 130
+        assert interrupted(running) == 130
         assert "Traceback" not in running.stderr.read()
+
+
+def interrupted(running: subprocess.Popen[str], tries: int = 3) -> int:
+    """The exit code after Ctrl-C; again where it was lost, as Python loses one that comes while it clears something away."""
+    running.send_signal(signal.SIGINT)
+    try:
+        return running.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        if tries == 1:
+            raise
+        return interrupted(running, tries - 1)
 
 
 def test_a_reader_that_leaves_is_no_error_worth_a_word(data_dir: Path, photos: Path) -> None:

@@ -145,7 +145,9 @@ def test_rows_of_a_batch_have_texts_for_labels(run: Run, photo: Path, tmp_path: 
     [
         ("recognize {photo} --recognizer lines --overlap 0.5", "lines reads text"),
         ("recognize {photo} --recognizer bright", "part of `text`"),
-        ("evaluate lines {photo}", "it is no classifier"),
+        ("compare lines cars {photo}", "it is no classifier"),
+        ("train {photo} --name mine --task read --size 64", "net.size is not for readers"),
+        ("train {photo} --name mine --task read --net resnet18", "resnet18 says a label of each photo"),
     ],
 )
 def test_what_a_reader_cannot_do_is_said(command: str, complaint: str, run: Run, photo: Path, data_dir: Path) -> None:
@@ -154,6 +156,16 @@ def test_what_a_reader_cannot_do_is_said(command: str, complaint: str, run: Run,
     refused = run(*(word.format(photo=photo) for word in command.split()))
     assert refused.code in (1, 2)
     assert complaint in refused.err
+
+
+@pytest.mark.parametrize("name", ["lines", "cars"])
+def test_readers_are_measured_on_photos_that_are_named_after_their_texts(name: str, run: Run, photo: Path, tmp_path: Path) -> None:
+    (photo.parent / "GR.png").write_bytes(tiny_text.picture("GR"))
+    photo.rename(photo.parent / "GG.png")  # which it does not show
+    measured = run("evaluate", name, photo.parent, "--html", tmp_path / "page.html", "--card", tmp_path / "card.md", "--json").json
+    assert (measured["schema"], measured["measures"]["exact"]["value"]) == ("mingmu-text-report/1", 0.5)
+    assert "Its surest mistakes" in (tmp_path / "page.html").read_text()
+    assert "It read 50.0 % of 2 texts" in run("evaluate", name, photo.parent).out
 
 
 def test_a_chain_leaves_and_arrives_with_its_parts(data_dir: Path, tmp_path: Path) -> None:

@@ -99,7 +99,10 @@ def made(scene: Scene, rng: np.random.Generator, side: int) -> tuple[Image.Image
         share = float(np.exp(rng.uniform(*np.log(SHARES))))
         width = min(most, (right - left) / share)
         share = (right - left) / width
-        middle = np.array([(left + right) / 2, (top + bottom) / 2]) + rng.uniform(-0.5, 0.5, 2) * (width * (1 - share), width * high / wide * 0.8)
+        middle = np.array([(left + right) / 2, (top + bottom) / 2]) + rng.uniform(-0.5, 0.5, 2) * (
+            width * (1 - share),
+            width * high / wide * 0.8,
+        )
     scale = wide / width
     shape = np.array([width, width * high / wide])
     window = np.clip(middle - shape / 2, 0, np.array(frame.size) - shape)

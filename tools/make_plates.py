@@ -98,7 +98,9 @@ def _background(wide: int, tall: int, rng: np.random.Generator, scenes: Sequence
     scene = _scene(scenes[int(rng.integers(len(scenes)))])
     left, top = rng.uniform((0, 0), (scene.width * 0.6, scene.height * 0.6))
     across = float(rng.uniform(0.1, 0.4)) * scene.width
-    return scene.transform((wide, tall), Image.Transform.EXTENT, (left, top, left + across, top + across * tall / wide), Image.Resampling.BILINEAR)
+    return scene.transform(
+        (wide, tall), Image.Transform.EXTENT, (left, top, left + across, top + across * tall / wide), Image.Resampling.BILINEAR
+    )
 
 
 @cache

@@ -23,13 +23,17 @@ EUROPE = (  # A a letter, 9 a digit, a blank: a gap, -: a hyphen, .: a dot, a se
     "AAA-999", "AAA 99A", "9A9 9999", "9AA 9999", "AA 9999 AA", "AA.999 AA", "A 9999 AA", "AA 9999", "AA 99 999", "A 999999", "AAA 9999",
     "AA 999.AA", "99 AA 99", "AA-99999", "999-AA-999", "99-AA-99", "A99 9999", "AA.9999.AA", "999 AAA", "AA 999 A", "99 AAA 999",
 )  # fmt: skip
-STATES = ("AAA 999", "AAA-9999", "AAA.9999", "9AAA999", "999 AAA", "AA9 9AA", "A99 9AA", "999.AAA", "AA 99999", "999 9AA", "AAA9999", "A999999",
-          "AA9999A", "99 A999", "AA9 A999", "AAAAAA", "AAA 99A", "9A99999", "999999", "A99AAA")  # fmt: skip
+STATES = ("AAA 999", "AAA-9999", "AAA.9999", "9AAA999", "999 AAA", "AA9 9AA", "A99 9AA", "999.AAA", "AA 99999", "999 9AA", "AAA9999",
+          "A999999",          "AA9999A", "99 A999", "AA9 A999", "AAAAAA", "AAA 99A", "9A99999", "999999", "A99AAA")  # fmt: skip
 BRAZIL = ("AAA-9999", "AAA-9999", "AAA.9999", "AAA 9999", "AAA9A99")
-NATIONS = "A B BG CH CY CZ D DK E EST F FIN GB GR H HR I IRL L LT LV M N NL P PL RO S SK SLO UA SRB".split()
+NATIONS = (
+    "A", "B", "BG", "CH", "CY", "CZ", "D", "DK", "E", "EST", "F", "FIN", "GB", "GR", "H", "HR", "I", "IRL",
+    "L", "LT", "LV", "M", "N", "NL", "P", "PL", "RO", "S", "SK", "SLO", "UA", "SRB",
+)  # fmt: skip
 
 Colour = tuple[int, int, int]
 Area = tuple[float, float, float, float]  # left, top, right, bottom
+SYLLABLES = "ca li for nia te xas o hi new vir gi mi chi gan ne va da ro al".split()  # noqa: SIM905 - a list of them is 19 lines
 WHITE: Colour = (245, 245, 245)
 BLUE: Colour = (20, 60, 160)
 
@@ -128,10 +132,14 @@ def _american(rng: np.random.Generator) -> Plate:
         other = tuple(int(np.clip(level + rng.normal(0, 35), 60, 255)) for level in sheet.ground)
         for y in range(HEIGHT):
             share = y / HEIGHT
-            sheet.pen.line((0, y, sheet.width, y), tuple(round(a * (1 - share) + b * share) for a, b in zip(sheet.ground, other, strict=True)))
+            sheet.pen.line(
+                (0, y, sheet.width, y), tuple(round(a * (1 - share) + b * share) for a, b in zip(sheet.ground, other, strict=True))
+            )
         for _ in range(int(rng.integers(0, 4))):
             x, y, size = sheet.between(0, sheet.width), sheet.between(0, HEIGHT), sheet.between(8, 35)
-            sheet.pen.ellipse((x - size, y - size / 2, x + size, y + size / 2), tuple(int(np.clip(c + rng.normal(0, 25), 80, 255)) for c in other))
+            sheet.pen.ellipse(
+                (x - size, y - size / 2, x + size, y + size / 2), tuple(int(np.clip(c + rng.normal(0, 25), 80, 255)) for c in other)
+            )
     tint = sheet.ink if sheet.chance(0.4) else sheet.colour(0, 150)
     if sheet.chance(0.92):
         sheet.say(_words(rng).title() if sheet.chance(0.5) else _words(rng).upper(), (sheet.width / 2, 13), sheet.between(13, 20), tint)
@@ -259,7 +267,7 @@ def _worn(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _words(rng: np.random.Generator) -> str:
     """A word that nobody knows."""
-    syllables = rng.choice(["ca", "li", "for", "nia", "te", "xas", "o", "hi", "new", "vir", "gi", "mi", "chi", "gan", "ne", "va", "da", "ro", "al"], 3)
+    syllables = rng.choice(SYLLABLES, 3)
     return "".join(syllables)
 
 

@@ -87,9 +87,9 @@ def test_a_stream_gives_answers_and_errors_in_order(client: Any, red_png: bytes)
 
 def test_the_repository_is_listed_loaded_and_unloaded(client: Any, red_png: bytes) -> None:
     client.load_model("tiny")
-    assert [(model.name, model.state) for model in client.get_model_repository_index().models] == [("tiny", "READY")]
+    assert {model.name: model.state for model in client.get_model_repository_index().models}["tiny"] == "READY"
     client.unload_model("tiny")
-    assert [(model.name, model.state) for model in client.get_model_repository_index().models] == [("tiny", "UNAVAILABLE")]
+    assert {model.name: model.state for model in client.get_model_repository_index().models}["tiny"] == "UNAVAILABLE"
     assert client.infer("tiny", [images(red_png)]).as_numpy("labels").tolist() == [b"red"]
 
 

@@ -26,7 +26,7 @@ def age(folder: Path, seconds: float = 3600) -> None:
 def test_what_has_a_name_stays_with_its_backbone_and_works(open_store: OpenStore, data_dir: Path) -> None:
     store = open_store()
     age(data_dir)
-    assert collect(store, 60) == Freed(0, 0, 0)
+    assert collect(store, 60) == Freed(0, 0, 0, 0)
     Library(store).open(store.resolve("tiny").digest)
 
 
@@ -39,6 +39,22 @@ def test_what_lost_its_name_goes_and_its_backbone_with_the_last_head(open_store:
     store.remove("tiny")
     assert collect(store, 60).artifacts == 2
     assert list(store.artifacts.iterdir()) == []
+
+
+def test_the_runs_and_the_weights_of_what_lost_its_name_go_unless_they_are_under_way(open_store: OpenStore, data_dir: Path) -> None:
+    store = open_store()
+    kept = [store.runs / "tiny", store.trained / store.resolve("tiny").digest]
+    gone = [store.runs / "forgotten", store.trained / ("0" * 64)]
+    under_way, new = store.runs / "busy", store.runs / "new"
+    for folder in (*kept, *gone, under_way, new):
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.safetensors").touch()
+    age(data_dir)
+    (new / "checkpoint.safetensors").touch()
+    with store.lock("train-busy"):
+        assert collect(store, 60).trainings == 2
+    assert all(folder.exists() for folder in (*kept, under_way, new))
+    assert not any(folder.exists() for folder in gone)
 
 
 def test_what_was_just_added_or_added_again_stays(data_dir: Path) -> None:

@@ -30,3 +30,19 @@ def test_none_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     (tmp_path / checkpoint.FILE).write_bytes(b"rubbish, and long enough")
     with pytest.raises(Conflict, match="damaged"):
         checkpoint.load(tmp_path)
+
+
+def test_one_that_does_not_fit_on_the_disk_is_refused_and_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors import SafetensorError
+
+    checkpoint.save(tmp_path, {"a": torch.zeros(1)}, {"epoch": 1})
+
+    def full(_tensors: object, file: Path, metadata: object) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: IoError(No space left on device)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match=r"a checkpoint cannot be written to .*: 4\.0 MB are needed, [\d.]+ MB are free"):
+        checkpoint.save(tmp_path, {"a": torch.zeros(1_000_000)}, {"epoch": 2})
+    assert checkpoint.load(tmp_path)[1] == {"epoch": 1}
+    assert [file.name for file in tmp_path.iterdir()] == [checkpoint.FILE]

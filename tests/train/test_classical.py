@@ -138,7 +138,9 @@ def test_it_is_trained_by_name_sealed_proven_and_served(name: str, features: str
     steps: list[str] = []
     settings = recipe(name, features, schedule={"epochs": 6}, optimiser={"rate": 3e-3})
     photos = made.folder(tmp_path / "photos", 30)
-    result = verbs.train(store, photos, name="colours", recipe=settings, seconds=300, progress=lambda step, share: steps.append(step))
+    result = verbs.train(
+        store, photos, name="colours", recipe=settings, epochs=6, seconds=300, progress=lambda step, share: steps.append(step)
+    )
     manifest = store.artifact(result.version.digest).manifest
     measures = result.report.measures
     assert isinstance(measures, Measures)

@@ -11,16 +11,20 @@ import torch
 
 from mingmu import verbs
 from mingmu.core.answers import Boxes
-from mingmu.core.errors import BadRequest
+from mingmu.core.errors import BadRequest, Conflict
 from mingmu.core.pixels import encode_png
 from mingmu.core.runtime import BOXES, SCORES, OnnxRuntime
 from mingmu.evaluate.report import BoxReport
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.train.export import detector
+from mingmu.train.feed import Batch, Feed, Photos
+from mingmu.train.fit import Diverged, fit
+from mingmu.train.nets import beginning
 from mingmu.train.nets.rcnn import Rcnn
-from mingmu.train.objective import Detection
-from mingmu.train.recipe import Recipe
+from mingmu.train.nets.yolox import VARIANTS, Yolox
+from mingmu.train.objective import Detection, Portion
+from mingmu.train.recipe import NetTable, Recipe
 
 LABELS = ("blue", "red")
 RECIPE = Recipe.model_validate(
@@ -51,6 +55,12 @@ def boxed_photos(folder: Path, count: int, seed: int = 0) -> Path:
     categories = [{"id": kind, "name": name} for kind, name in enumerate(LABELS)]
     (folder / "boxes.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
     return folder
+
+
+def frames(count: int) -> Photos:
+    """Noise, with a box in the same place of each."""
+    truth = np.tile(np.array([[[0, 8, 8, 40, 40]]], np.float32), (count, 1, 1))
+    return Photos(np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8), truth)
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +117,72 @@ def test_recipes_that_do_not_fit_are_refused(tmp_path: Path, tables: dict[str, o
         verbs.train(Store(tmp_path / "data"), photos, name="shapes", recipe=Recipe.model_validate(tables))
 
 
-def test_a_frozen_body_stays_as_it_is(tmp_path: Path) -> None:
-    from mingmu.train.feed import Feed, Photos
-    from mingmu.train.fit import fit
-    from mingmu.train.nets.yolox import VARIANTS, Yolox
+def test_a_detector_that_was_cut_short_goes_on_and_ends_as_without_a_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "__kwdefaults__", {**(fit.__kwdefaults__ or {}), "save_every": 0.0})
+    store, photos, steps = Store(tmp_path / "data"), boxed_photos(tmp_path / "photos", 40), []
 
-    random = np.random.default_rng(0)
-    truth = np.tile(np.array([[[0, 8, 8, 40, 40]]], np.float32), (8, 1, 1))
-    photos = Photos(random.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8), truth)
+    def stop(step: str, _share: float) -> None:
+        if step.startswith("epoch 1 "):
+            steps.append(step)
+            raise KeyboardInterrupt
+
+    whole = verbs.train(store, photos, name="shapes", recipe=RECIPE)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.train(store, photos, name="shapes", recipe=RECIPE, progress=stop)
+    assert "AP50 on held-out photos" in steps[0]
+    with pytest.raises(Conflict, match="go on with --resume"):
+        verbs.train(store, photos, name="shapes", recipe=RECIPE)
+    assert verbs.train(store, photos, name="shapes", recipe=RECIPE, resume=True).version.digest == whole.version.digest
+
+
+def test_a_time_that_leaves_a_detector_nothing_to_learn_in_is_refused_before_photos_are_parted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("mingmu.verbs.training.lesson_of")
+    with pytest.raises(BadRequest, match="1 seconds are too few"):
+        verbs.train(Store(tmp_path / "data"), boxed_photos(tmp_path / "photos", 20), name="shapes", recipe=RECIPE, seconds=1)
+
+
+def test_a_detector_whose_weights_are_no_longer_numbers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, photos, update = Yolox(VARIANTS["yolox_nano"], 1, 64), frames(8), torch.optim.AdamW.step
+
+    def spoil(optimiser: torch.optim.AdamW) -> None:
+        update(optimiser)
+        with torch.no_grad():
+            next(net.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spoil)
+    with pytest.raises(Diverged, match="the weights are no longer numbers after epoch 1"):
+        fit(net, Feed(photos, 8), photos, RECIPE, tmp_path, size=64, objective=Detection())
+
+
+@pytest.mark.parametrize("share", [slice(0, 3), slice(3, 5)])
+def test_a_share_of_a_batch_is_changed_as_it_is_in_the_whole(share: slice) -> None:
+    photos = frames(5)
+    batch = Batch(torch.from_numpy(photos.pixels), torch.from_numpy(photos.truth))
+
+    def prepared(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return Detection().prepared(net, Portion(batch, rows, 1.0, 64, RECIPE, 0.0, torch.Generator().manual_seed(3)))
+
+    net, rows = Yolox(VARIANTS["yolox_nano"], 1, 64), torch.arange(5)
+    for some, all_ in zip(prepared(rows[share]), prepared(rows), strict=True):
+        assert torch.equal(some, all_[share])
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        (NetTable(name="yolox_nano"), "yolox_nano starts from the published weights of objects"),
+        (NetTable(name="yolox_nano", weights="none"), "yolox_nano starts from nothing"),
+        (NetTable(name="fasterrcnn_resnet50_fpn_v2"), "fasterrcnn_resnet50_fpn_v2 starts from nothing"),
+    ],
+)
+def test_what_a_detector_starts_from_is_said(net: NetTable, said: str) -> None:
+    assert beginning(net) == said
+
+
+def test_a_frozen_body_stays_as_it_is(tmp_path: Path) -> None:
+    photos = frames(8)
     net = Yolox(VARIANTS["yolox_nano"], 1, 64)
     net.learned = True
     recipe = RECIPE.model_copy(update={"net": RECIPE.net.model_copy(update={"freeze": True})})

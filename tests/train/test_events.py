@@ -43,3 +43,30 @@ def test_a_file_holds_its_version_and_a_record_for_each_step(tmp_path: Path) -> 
     assert struct.pack("<f", 0.5) in first
     assert b"\x10\xac\x02" in second[9:]  # 300 as a varint
     assert second.index(b"loss") < second.index(struct.pack("<f", 0.25)) < second.index(b"accuracy")
+
+
+def test_what_goes_on_keeps_the_steps_before_and_what_begins_keeps_none(tmp_path: Path) -> None:
+    first = EventFile(tmp_path)
+    for step in (1, 2, 300):
+        first.add(step, {"loss": step / 4})
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-3])  # cut short by a power cut
+    before = records(first_whole(file))
+    EventFile(tmp_path, after=1)
+    assert [*tmp_path.iterdir()] == [file]  # until there is something to write
+    EventFile(tmp_path, after=1).add(2, {"loss": 7.0})
+    (file,) = tmp_path.iterdir()
+    _, kept, added = records(file.read_bytes())
+    assert kept == before[1]
+    assert struct.pack("<f", 7.0) in added
+    EventFile(tmp_path).add(1, {"loss": 8.0})
+    (file,) = tmp_path.iterdir()
+    assert len(records(file.read_bytes())) == 2
+
+
+def first_whole(file: Path) -> bytes:
+    """The version and the first two steps."""
+    data, end = file.read_bytes(), 0
+    for _ in range(3):
+        end += 16 + struct.unpack_from("<Q", data, end)[0]
+    return data[:end]

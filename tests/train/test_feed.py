@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import threading
 from collections import Counter
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from mingmu.core.pixels import PixelSpec, encode_png
-from mingmu.train.feed import Feed, Photos, ahead, decoded, roomy
+from mingmu.train.feed import Feed, Photos, ahead, decoded, roomy, served
 from tests.data.memory import MemoryBlobs
 from tests.train import made
 
@@ -22,6 +23,13 @@ def test_every_photo_comes_once_an_epoch_in_an_order_of_its_own() -> None:
     assert list(first) != list(second)
     assert list(first) == list(made.feed(24).order(0))
     assert [len(batch.truth) for batch in feed.batches(0)] == [8, 8, 8]
+
+
+@pytest.mark.parametrize(("count", "batch", "sizes"), [(33, 32, {16, 17}), (63, 32, {31, 32}), (5, 8, {5}), (3, 2, {3}), (9, 2, {2, 3})])
+def test_every_photo_comes_in_batches_of_nearly_one_size(count: int, batch: int, sizes: set[int]) -> None:
+    feed = made.feed(count, batch=batch)
+    found = [len(each.truth) for each in feed.batches(0)]
+    assert (sum(found), {*found}, len(found)) == (count, sizes, feed.steps)
 
 
 def test_an_epoch_can_begin_in_its_middle() -> None:
@@ -92,3 +100,18 @@ def test_photos_are_kept_with_room_around_what_is_served() -> None:
     room = roomy(view)
     assert room.size == (230, 230)
     assert room.box(400, 300) == PixelSpec(size=(1, 1)).box(400, 300)
+    assert served(view) == 0.5
+    squashed = PixelSpec(size=(100, 100), margin=0.5, fit="squash")  # which shows all of a photo
+    assert (roomy(squashed).size, served(squashed)) == ((115, 115), 1.0)
+
+
+def test_photos_that_do_not_fit_on_the_disk_are_refused_with_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int, _start: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    blobs = MemoryBlobs()
+    image = blobs.put(encode_png(np.zeros((9, 9, 3), np.uint8)))
+    with pytest.raises(OSError, match=r"1 decoded photos cannot be written to .*: 0\.0 MB are needed, [\d.]+ MB are free \(.*No space"):
+        decoded(tmp_path / "rows", PIXELS, [image], blobs, lambda share: None)
+    assert not [*(tmp_path / "rows").iterdir()]

@@ -34,7 +34,7 @@ LEAST = {"alexnet": 64, "inception_v3": 75}  # pixels a side, below which nothin
 NARROW = 64  # outputs of a fully connected layer that has 4,096 in AlexNet and VGG, half a gigabyte of weights
 QUICK = ("cnn", "resnet18", "mobilenet_v3_small", "efficientnet_lite0", "timm:resnet10t")
 # One of each family is trained to the end in the ordinary run, the others where there is time: pytest -m real
-TRAINED = tuple(name for name, net in NETS.items() if net.head == "linear" and net.task == "classify")  # the others: test_classical.py
+TRAINED = tuple(name for name, net in NETS.items() if net.head == "linear" and net.task == "classify")  # others: test_classical.py
 SLOW = tuple(name for name in TRAINED if name not in QUICK)
 
 
@@ -43,12 +43,12 @@ def test_it_learns_is_sealed_and_proven_and_the_service_answers_with_it(name: st
     monkeypatch.setattr("mingmu.train.checkpoint.save", lambda *_: None)  # has tests of its own; here it would be most of the time
     size = LEAST.get(name, 32)
     rate = 1e-4 if name.startswith("vgg") else 1e-3
-    recipe = made.recipe(net={"name": name, "size": size}, optimiser={"rate": rate}, schedule={"epochs": 6})
+    recipe = made.recipe(net={"name": name, "size": size}, optimiser={"rate": rate}, schedule={"epochs": 6 if name in QUICK else 16})
     net, origin = build(recipe.net, size, 2)
     narrow(net)
     photos = made.photos(16, size)
     curve = fit(net, Feed(photos, 8), photos, recipe, tmp_path / "run", size=size)
-    assert min(epoch.loss for epoch in curve[1:]) < curve[0].loss
+    assert np.mean([epoch.loss for epoch in curve[-3:]]) < 0.7 * curve[0].loss  # of several, for dropout leaves each to chance
     exported = whole_model(net, photos.pixels[:2])
     assert exported.difference < 1e-4
     manifest = Manifest(

@@ -26,6 +26,24 @@ def test_a_key_that_is_not_known_is_an_error_that_names_it(tmp_path: Path) -> No
         recipes.read(str(file))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("precision = 'bf8'", "precision is 'bf8'; it should be 'auto', 'fp32', 'bf16' or 'fp16'"),
+        ("batch = 1", "batch is 1; it should be greater than or equal to 2"),
+        ("net = 'cnn'", "net is 'cnn'; it should be a table"),
+        ("[optimiser]\nlr = 0.1", "there is no key optimiser.lr; did you mean rate?"),
+        ("epochs = 3", "there is no key epochs; did you mean schedule.epochs?"),
+        ("batch_size = 3", "there is no key batch_size; did you mean batch?"),
+        ("[schedule]\nstart = 1", "there is no key schedule.start; there are epochs, warmup, ema, patience"),
+    ],
+)
+def test_what_cannot_be_followed_is_said_with_the_value_that_was_given_and_what_was_meant(text: str, said: str) -> None:
+    with pytest.raises(BadRequest) as error:
+        recipes.sent(text)
+    assert str(error.value) == f"recipe: {said}"
+
+
 def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[net")

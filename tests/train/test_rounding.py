@@ -9,6 +9,7 @@ import torch
 from mingmu.compress.quantize import quantize
 from mingmu.core.runtime import OnnxRuntime
 from mingmu.train.export import whole_model
+from mingmu.train.feed import Feed, Photos
 from mingmu.train.fit import fit
 from mingmu.train.nets import build
 from mingmu.train.nets.classifier import Classifier
@@ -54,3 +55,38 @@ def test_the_int8_graph_computes_what_the_network_learned_to_compute(tmp_path: P
     graph = quantize(whole_model(student, photos.pixels[:1]).graph, made.photos(24).pixels)
     found = np.concatenate([OnnxRuntime(graph)(frame[None], ("scores",))["scores"] for frame in photos.pixels])
     np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def faint(count: int, seed: int = 0) -> Photos:
+    """Much noise, with a cast of red or of blue, by turns."""
+    random = np.random.default_rng(seed)
+    classes = np.arange(count, dtype=np.int64) % 2
+    casts = np.array([(8, 0, -8), (-8, 0, 8)])[classes][:, None, None]
+    return Photos(np.clip(120 + casts + random.normal(0, 40, (count, 16, 16, 3)), 0, 255).astype(np.uint8), classes)
+
+
+def loud(student: Classifier, times: float) -> None:
+    """Make one channel so many times as loud, and what hears it as much deafer: only rounding changes what comes of it."""
+    learned = student.state_dict()
+    for name in ("trunk.0.1.weight", "trunk.0.1.bias"):
+        learned[name][0] *= times
+    learned["trunk.0.3.weight"][:, 0] /= times
+
+
+def share_right(graph: bytes, photos: Photos) -> float:
+    run = OnnxRuntime(graph)
+    found = [run(frame[None], ("scores",))["scores"].argmax() for frame in photos.pixels]
+    return float(np.mean(np.array(found) == photos.truth))
+
+
+def test_a_network_that_fails_in_int8_learns_to_be_right_in_it(tmp_path: Path) -> None:
+    student, taught, asked = net(), faint(48), faint(60, seed=1)
+    recipe = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
+    fit(student, Feed(taught, 8), faint(16, seed=2), recipe, tmp_path, size=16)
+    loud(student, 300.0)
+    exact = whole_model(student, asked.pixels[:1]).graph
+    assert share_right(exact, asked) > 0.95
+    assert share_right(quantize(exact, taught.pixels), asked) < 0.7  # a channel takes all 256 levels, and the others have none
+    with rounding(student):
+        fit(student, Feed(taught, 8), faint(16, seed=2), recipe, tmp_path / "rounded", size=16)
+    assert share_right(quantize(whole_model(student, asked.pixels[:1]).graph, taught.pixels), asked) > 0.8

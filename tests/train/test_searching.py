@@ -56,6 +56,8 @@ def test_one_that_was_cut_short_goes_on_and_keeps_only_the_best_network(tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         searched(store, photos, 3, progress=stop)
+    with pytest.raises(Conflict, match="cut short after 2 tries; go on with --resume, or begin anew with --anew"):
+        searched(store, photos, 3)
     said: list[str] = []
     found = searched(store, photos, 3, resume=True, progress=lambda step, share: said.append(step))
     assert found.tried == 3
@@ -63,7 +65,7 @@ def test_one_that_was_cut_short_goes_on_and_keeps_only_the_best_network(tmp_path
     folders = [folder for folder in (tmp_path / "runs" / "colours" / "search").iterdir() if folder.is_dir()]
     assert len(folders) == 1
     assert [epoch["loss"] for epoch in checkpoint.load(folders[0])[1]["curve"]] == [epoch.loss for epoch in found.trained.curve]
-    with pytest.raises(Conflict, match="another recipe"):
+    with pytest.raises(Conflict, match=r"has schedule\.epochs = 4, and not 9"):
         verbs.search(store, photos, name="colours", recipe=RECIPE.changed(epochs=9), trials=4, resume=True)
     with pytest.raises(Conflict, match="no search that could go on"):
         verbs.search(store, photos, name="others", recipe=RECIPE, trials=4, resume=True)
@@ -102,6 +104,10 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path, photos: Path, monkey
     store = Store(tmp_path)
     with pytest.raises(BadRequest, match="1 seconds are too few"):
         verbs.search(store, photos, name="colours", recipe=RECIPE, seconds=1)
+    with pytest.raises(BadRequest, match="alexnet cannot look at 20 pixels"):  # and is not tried again and again
+        verbs.search(store, photos, name="colours", recipe=RECIPE.changed(net="alexnet", size=20))
+    with store.lock("train-colours"), pytest.raises(Conflict, match="is being trained already"):
+        verbs.search(store, photos, name="colours", recipe=RECIPE)
     with pytest.raises(BadRequest, match="finds its settings itself"):
         verbs.search(store, photos, name="colours", recipe=RECIPE.changed(net="svm_linear"))
     monkeypatch.setattr("mingmu.verbs.searching.find_spec", lambda name: None)

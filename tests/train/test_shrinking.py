@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ def test_a_pruned_network_that_is_as_good_and_faster_is_published_and_names_its_
     Library(store).open(done.version.digest)  # it proves itself
     assert store.records.lineage(done.version.digest).dataset == store.records.lineage(parent.digest).dataset
     assert "Accuracy, time and size" in done.page()
+    assert not verbs.smaller_of(store, "colours").exists()
+    with pytest.raises(Conflict, match="cannot be pruned: it was pruned already"):
+        verbs.shrink(store, "colours")
 
 
 def test_where_only_int8_is_not_as_good_it_learns_on_with_its_errors(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +82,38 @@ def test_what_too_few_photos_speak_for_is_refused_with_the_reason_and_nothing_is
     assert store.versions("colours") == before
 
 
+def test_what_was_trained_or_searched_for_can_be_made_smaller_whatever_became_of_later_trainings(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="optuna is not installed (extra `search`): what a search found is not made smaller")
+    photos = made.folder(tmp_path / "photos", 30)
+    too_fast = RECIPE.model_copy(update={"optimiser": RECIPE.optimiser.model_copy(update={"kind": "sgd", "rate": 1e38})})
+    with pytest.raises(BadRequest, match="no longer"):
+        verbs.train(store, photos, name="colours", recipe=too_fast)
+    verbs.shrink(store, "colours@1", epochs=1)
+    verbs.search(store, photos, name="found", recipe=RECIPE.changed(epochs=1), trials=1)
+    assert verbs.shrink(store, "found", epochs=1).trials[1].what == "cnn, 50% kept"
+
+
+def test_it_looks_at_what_its_parent_looks_at_unless_told_otherwise(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Seen(Exception):
+        pass
+
+    def prepared(*arguments: object) -> None:
+        raise Seen(arguments[4].size)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("mingmu.verbs.shrinking.Course.prepared", prepared)
+    with pytest.raises(Seen, match=r"\(32, 32\)"):
+        verbs.shrink(store, "colours@1", net="cnn", recipe=made.recipe(net={"name": "cnn", "size": 16}))
+    with pytest.raises(Seen, match=r"\(48, 48\)"):
+        verbs.shrink(store, "colours@1", net="cnn", size=48)
+
+
 def test_photos_of_other_labels_and_lost_weights_are_refused(store: Store, tmp_path: Path) -> None:
     photos = made.folder(tmp_path / "photos", 8)
     (photos / "red").rename(photos / "green")
     with pytest.raises(BadRequest, match="labels that colours knows, no more and no fewer; not so: green"):
         verbs.shrink(store, "colours@1", photos)
-    verbs.train(store, made.folder(tmp_path / "more", 30), name="colours", recipe=RECIPE.changed(epochs=1))
-    with pytest.raises(Conflict, match="was trained again since version 1"):
+    with store.lock("train-colours"), pytest.raises(Conflict, match="is being trained already"):
+        verbs.shrink(store, "colours@1")
+    shutil.rmtree(store.trained)
+    with pytest.raises(Conflict, match=r"are not here .* train it anew"):
         verbs.shrink(store, "colours@1")

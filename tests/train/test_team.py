@@ -20,7 +20,7 @@ from mingmu.train.team import SharedNorm, Team
 from tests.train import made
 
 RECIPE = """
-batch = 8
+batch = 9
 precision = "fp32"
 [net]
 name = "timm:test_resnet"
@@ -39,7 +39,8 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 def learned(data: Path) -> dict[str, Tensor]:
-    return checkpoint.part_of(checkpoint.load(data / "runs" / "colours")[0], "best/")
+    (folder,) = (data / "trained").iterdir()
+    return checkpoint.load(folder)[0]
 
 
 @pytest.mark.real
@@ -62,12 +63,16 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         torch.testing.assert_close(shared[name], tensor, rtol=1e-2, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}")  # type: ignore[misc]
 
 
-def test_a_batch_is_parted_into_equal_shares_or_refused() -> None:
-    shares = [Team(rank, 4).share(10) for rank in range(4)]
+def test_a_batch_is_parted_into_shares_that_count_as_much_as_they_are_large() -> None:
+    teams = [Team(rank, 4) for rank in range(4)]
+    shares = [team.share(10) for team in teams]
     assert [at for share in shares for at in range(10)[share]] == [*range(10)]
-    Team(0, 4).check_batch(32)
-    with pytest.raises(BadRequest, match="a batch of 30 photos has no equal shares for 4 processes"):
-        Team(0, 4).check_batch(30)
+    losses = range(10)
+    means = [sum(losses[share]) / len(losses[share]) * team.weight(10) for team, share in zip(teams, shares, strict=True)]
+    assert sum(means) / 4 == pytest.approx(4.5)
+    Team(0, 4).check_batch(4)
+    with pytest.raises(BadRequest, match="a batch of 3 photos has too few for 4 processes"):
+        Team(0, 4).check_batch(3)
 
 
 def test_a_shared_norm_of_one_process_is_batch_normalisation() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from mingmu.evaluate.predictions import TEST
 from mingmu.jobs import errands
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
+from mingmu.train.fit import fit
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -81,20 +83,95 @@ def test_the_service_answers_with_it(trained: tuple[Store, verbs.Trained]) -> No
     assert "blue" in answer.text
 
 
-def test_a_training_goes_on_by_name(trained: tuple[Store, verbs.Trained], tmp_path: Path) -> None:
-    store, result = trained
-    photos = made.folder(tmp_path / "photos", 30)
-    again = verbs.train(store, photos, name="colours", recipe=RECIPE, resume=True)
-    assert again.curve == result.curve
-    with pytest.raises(Conflict, match="another recipe"):
-        verbs.train(store, photos, name="colours", recipe=RECIPE.changed(epochs=9), resume=True)
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after each step."""
+    monkeypatch.setattr(fit, "__kwdefaults__", {**(fit.__kwdefaults__ or {}), "save_every": 0.0})
 
 
-def test_too_little_time_and_too_few_photos_are_refused(tmp_path: Path) -> None:
+def stop_after(epoch: int) -> verbs.Progress:
+    """Ctrl-C once so many epochs are over."""
+
+    def progress(step: str, _share: float) -> None:
+        if step.startswith(f"epoch {epoch} "):
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.usefixtures("often")
+def test_one_that_was_cut_short_goes_on_as_it_began_or_is_given_up_when_that_is_said(tmp_path: Path) -> None:
+    store, photos = Store(tmp_path / "data"), made.folder(tmp_path / "photos", 30)
+
+    def train(**how: Any) -> verbs.Trained:
+        return verbs.train(store, photos, name="colours", recipe=RECIPE, **how)
+
+    with pytest.raises(Conflict, match="no training was cut short"):
+        train(resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(progress=stop_after(3))
+    with pytest.raises(Conflict, match="cut short after 2 epochs; go on with --resume, or begin anew with --anew"):
+        train()
+    with pytest.raises(Conflict, match=r"has schedule\.epochs = 6, and not 9"):
+        train(resume=True, epochs=9)
+    made.folder(tmp_path / "photos", 31)
+    with pytest.raises(Conflict, match="has another dataset"):
+        train(resume=True)
+    assert len(train(anew=True, epochs=1).curve) == 1
+    assert [path.name for path in verbs.run_of(store, "colours").iterdir()] == ["events"]  # no decoded photos, no checkpoint
+
+
+@pytest.mark.usefixtures("often")
+def test_what_went_on_is_what_would_have_come_without_a_break(tmp_path: Path) -> None:
+    store, photos = Store(tmp_path / "data"), made.folder(tmp_path / "photos", 15)
+    whole = verbs.train(store, photos, name="colours", recipe=RECIPE, epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.train(store, photos, name="colours", recipe=RECIPE, epochs=3, progress=stop_after(2))
+    again = verbs.train(store, photos, name="colours", recipe=RECIPE, resume=True)  # for the epochs that it began with
+    assert again.version.digest == whole.version.digest
+
+
+def test_of_one_name_one_training_at_a_time(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    with store.lock("train-colours"), pytest.raises(Conflict, match="colours is being trained already"):
+        verbs.train(store, tmp_path, name="colours", recipe=RECIPE)
+
+
+def test_a_time_alone_ends_a_training_and_the_recipe_says_afterwards_how_many_epochs_that_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mingmu.verbs.training.time_to_learn", lambda *_: 3.0)
+    store, photos = Store(tmp_path / "data"), made.folder(tmp_path / "photos", 10)
+    steps: list[str] = []
+    recipe = RECIPE.changed(epochs=1)
+    result = verbs.train(store, photos, name="colours", recipe=recipe, seconds=60, progress=lambda step, _share: steps.append(step))
+    assert len(result.curve) > 1
+    assert any(step.startswith("epoch 2: loss") for step in steps)
+    made_by = store.artifact(result.version.digest).manifest.made_by
+    assert made_by["recipe"]["schedule"]["epochs"] == len(result.curve)  # type: ignore[index, call-overload]
+    assert len(verbs.train(store, photos, name="colours", recipe=recipe, epochs=1, seconds=60).curve) == 1
+
+
+def test_a_log_is_told_of_epochs_and_a_terminal_all_the_while(tmp_path: Path) -> None:
+    steps: list[str] = []
+    photos = made.folder(tmp_path / "photos", 10)
+    verbs.train(Store(tmp_path), photos, name="colours", recipe=RECIPE, epochs=2, progress=lambda step, _share: steps.append(step))
+    told = [step for step in steps if isinstance(step, verbs.Step)]
+    assert [step.split(":")[0] for step in dict.fromkeys(steps) if step.startswith("epoch")] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert all("loss" in step.now and "images/s" in step.now and " left" in step.now for step in told)
+
+
+def test_too_little_time_is_refused_before_photos_are_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("mingmu.verbs.training.lesson_of")
+    with pytest.raises(BadRequest, match="1 seconds are too few"):
+        verbs.train(Store(tmp_path / "data"), made.folder(tmp_path / "photos", 30), name="colours", recipe=RECIPE, seconds=1)
+
+
+def test_too_few_labels_and_what_takes_no_steps_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
     photos = made.folder(tmp_path / "photos", 30)
-    with pytest.raises(BadRequest, match="1 seconds are too few"):
-        verbs.train(store, photos, name="colours", recipe=RECIPE, seconds=1)
+    with pytest.raises(BadRequest, match="nothing to resume"):
+        verbs.train(store, photos, name="colours", recipe=RECIPE.changed(net="svm_linear"), resume=True)
     with pytest.raises(BadRequest, match="training needs at least 2"):
         verbs.train(store, photos / "red", name="colours", recipe=RECIPE)
 
@@ -114,9 +191,11 @@ def test_the_command_line_trains_and_writes_a_page(tmp_path: Path, capsys: pytes
     with pytest.raises(SystemExit) as done:
         main([*command, "--html", str(page), "--json", "--data-dir", str(tmp_path / "data")])
     assert done.value.code == 0
-    document = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    document = json.loads(said.out)
     assert document["name"] == "colours"
     assert len(document["curve"]) == 1
+    assert said.err.startswith("cnn starts from nothing\n")
     assert "How it learned" in page.read_text(encoding="utf-8")
 
 
@@ -127,6 +206,7 @@ def test_the_command_line_trains_and_writes_a_page(tmp_path: Path, capsys: pytes
         ("[optimser]\nrate = 1.0", "there is no key optimser; did you mean optimiser?"),
         ('[net]\nname = "resnet8"', "there is no network 'resnet8'; did you mean resnet18?"),
         ('[net]\nname = "alexnet"\nsize = 20', "alexnet cannot look at 20 pixels a side"),
+        ('[net]\nname = "timm:resnet18.a1_in1k"', 'say name = "timm:resnet18" and weights = "timm:resnet18.a1_in1k"'),
         ("batch =", "is not TOML"),
     ],
 )
@@ -150,15 +230,32 @@ def test_photos_that_cannot_be_read_are_named_as_the_reason(tmp_path: Path) -> N
         verbs.train(Store(tmp_path / "data"), photos, name="colours", recipe=RECIPE)
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        (["train", "photos", "--name", "colours"], "checkpoint.safetensors"),
+        (["search", "photos", "--name", "colours"], "search/tries.journal"),
+        (["shrink", "colours@2"], "smaller/checkpoint.safetensors"),
+    ],
+)
+def test_ctrl_c_says_whether_it_can_go_on(
+    command: list[str], left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mingmu.verbs.train", interrupted)
-    with pytest.raises(SystemExit) as done:
-        main(["train", str(tmp_path), "--name", "colours", "--data-dir", str(tmp_path / "data")])
-    assert done.value.code == 130
-    assert "--resume" in capsys.readouterr().err
+    def said() -> str:
+        with pytest.raises(SystemExit) as done:
+            main([*command, "--data-dir", str(tmp_path)])
+        assert done.value.code == 130
+        return capsys.readouterr().err
+
+    monkeypatch.setattr(f"mingmu.verbs.{command[0]}", interrupted)
+    assert "before there was anything to go on from" in said()
+    file = tmp_path / "runs" / "colours" / left
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert "the same command with --resume goes on" in said()
 
 
 @pytest.mark.parametrize("time", ["soon", "0s", "10"])

@@ -10,6 +10,7 @@ from textwrap import indent
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,10 +19,11 @@ from mingmu.core.answers import Answer, Labels
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
-from mingmu.verbs import Stored
+from mingmu.verbs import Step, Stored
 from mingmu.zoo.catalog import Entry
 
 BAR = 20  # characters that a score of 1 fills
+BAR_WIDTH = 16  # of progress, so that words have room beside it
 NO_TEXT = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # surrogates: Python has them in strings, JSON has not
 Row = Sequence[str]
 
@@ -33,9 +35,11 @@ def progress() -> Iterator[Callable[[str, float], None]]:
     if not console.is_terminal:
         yield _StepLines()
         return
-    with Progress(TextColumn("{task.description}"), BarColumn(), console=console, transient=True) as bar:
+    with Progress(TextColumn("{task.description}"), BarColumn(BAR_WIDTH), console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, visible=False)
-        yield lambda step, share: bar.update(task, description=step, completed=share, visible=True)
+        yield lambda step, share: bar.update(
+            task, description=escape(step.now if isinstance(step, Step) else step), completed=share, visible=True
+        )
 
 
 class _StepLines:
@@ -46,6 +50,11 @@ class _StepLines:
         if step != self._step and share < 1:
             print(step, file=sys.stderr)
         self._step = step
+
+
+def note(text: str) -> None:
+    """A line on stderr, which stays."""
+    print(on_one_line(text), file=sys.stderr)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
-from mingmu.cli.training import Time, seconds_of
+from mingmu.cli.training import Anew, Time, resumable, seconds_of
 
 
 def search(
@@ -21,6 +21,7 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="How many recipes to try.", show_default="20, or what the time allows")] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the search of this name was cut short.")] = False,
+    anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -34,12 +35,15 @@ def search(
     from mingmu.cli import render
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
+    from mingmu.train.nets import beginning
 
+    seconds = seconds_of(time)
     chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
-    with render.progress() as progress:
+    render.note(beginning(chosen.net))
+    with resumable(verbs.search_of(store, name)), render.progress() as progress:
         found = verbs.search(
-            store, data, name=name, recipe=chosen, trials=trials, seconds=seconds_of(time), resume=resume, progress=progress
+            store, data, name=name, recipe=chosen, trials=trials, seconds=seconds, resume=resume, anew=anew, progress=progress
         )
     trained, measures = found.trained, found.trained.report.measures
     if html:

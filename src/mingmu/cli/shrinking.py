@@ -9,7 +9,7 @@ import typer
 
 from mingmu.cli.options import DataDir, Json, Name, open_store
 from mingmu.cli.teaching import Html
-from mingmu.cli.training import Time, seconds_of
+from mingmu.cli.training import Anew, Time, resumable, seconds_of
 from mingmu.cli.tuning import COLUMNS, row
 
 
@@ -26,9 +26,13 @@ def shrink(
     recipe: Annotated[
         str | None, typer.Option(help="How it learns: fast, accurate, or a TOML file.", show_default="as NAME did, or fast")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="as NAME")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the shrinking of this name was cut short.")] = False,
+    anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -42,17 +46,20 @@ def shrink(
 
     chosen = None if recipe is None else recipes.read(recipe)
     seconds = seconds_of(time)
-    with render.progress() as progress:
+    store = open_store(data_dir)
+    with resumable(verbs.smaller_of(store, name.partition("@")[0])), render.progress() as progress:
         done = verbs.shrink(
-            open_store(data_dir),
+            store,
             name,
             data,
             keep=keep,
             net=net,
             recipe=chosen,
+            size=size,
             epochs=epochs,
             seconds=seconds,
             resume=resume,
+            anew=anew,
             progress=progress,
         )
     if html:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mingmu.registry.store import Store
-    from mingmu.train.recipe import Recipe
-
+USUAL = {"classify": "fast", "detect": "detect", "read": "read"}  # recipes
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
 
 
@@ -32,14 +31,20 @@ def train(
         ),
     ] = None,
     task: Annotated[
-        Literal["classify", "detect", "read"],
-        typer.Option(help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after."),
-    ] = "classify",
+        Literal["classify", "detect", "read"] | None,
+        typer.Option(
+            help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after.",
+            show_default="what the recipe's does, or classify",
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+    ] = None,
     time: Time = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
+    anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -51,21 +56,22 @@ def train(
 
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.evaluate.report import TextReport
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
-    from mingmu.train.nets import net_named
+    from mingmu.train.nets import beginning, check_does, net_named
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or ("fast" if task == "classify" else task)).changed(net=net, epochs=epochs, size=size)
+    does = task or (net_named(net).task if net else "classify")
+    chosen = recipes.read(recipe or USUAL[does]).changed(net=net, size=size)
+    check_does(chosen.net, task)
     store = open_store(data_dir)
-    if "read" in (task, net_named(chosen.net.name).task):
-        return _train_reader(store, data, name, chosen, seconds, resume=resume, html=html, as_json=as_json)
-    try:
-        with render.progress() as progress:
-            trained = verbs.train(store, data, name=name, recipe=chosen, seconds=seconds, resume=resume, progress=progress)
-    except KeyboardInterrupt:
-        print("stopped; the same command with --resume goes on from the last checkpoint, if there was one", file=sys.stderr)
-        raise
+    if not resume:
+        render.note(beginning(chosen.net))
+    with resumable(verbs.run_of(store, name)), render.progress() as progress:
+        trained = verbs.train(
+            store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
+        )
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
     measures = trained.report.measures
@@ -74,7 +80,8 @@ def train(
         "curve": verbs.curve_json(trained.curve),
         "run": str(trained.folder),
     }
-    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
+    what = "characters" if isinstance(trained.report, TextReport) else "labels"
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
         last = trained.curve[-1]
         speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
@@ -82,28 +89,22 @@ def train(
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
-    return None
 
 
-def _train_reader(
-    store: Store, data: Path, name: str, recipe: Recipe, seconds: float | None, *, resume: bool, html: Path | None, as_json: bool
-) -> None:
-    from dataclasses import asdict
-
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """Says after Ctrl-C whether, and how, what was stopped can go on from a folder."""
     from mingmu import verbs
-    from mingmu.cli import render
 
-    with render.progress() as progress:
-        trained = verbs.train_reader(store, data, name=name, recipe=recipe, seconds=seconds, resume=resume, progress=progress)
-    if html:
-        html.write_text(trained.page(store), encoding="utf-8")
-    document = render.version_json(trained.version) | {
-        "report": asdict(trained.measures),
-        "curve": verbs.curve_json(trained.curve),
-        "run": str(trained.folder),
-    }
-    said = f"{render.label(trained.version)} is ready: it reads {len(trained.alphabet)} characters.\n{trained.measures.headline}"
-    render.print_result(as_json, document, said)
+    try:
+        yield
+    except KeyboardInterrupt:
+        went = verbs.can_go_on(folder)
+        print(
+            "stopped; the same command with --resume goes on" if went else "stopped, before there was anything to go on from",
+            file=sys.stderr,
+        )
+        raise
 
 
 def seconds_of(text: str | None) -> float | None:

@@ -126,7 +126,8 @@ def gc(
     store = open_store(data_dir)
     freed = collect(store, min_age * 3600)
     features = cache_of(store).keep({blob.sha256 for blob in store.blobs})
-    text = f"freed {freed.artifacts} artifacts, {freed.blobs} blobs, {freed.aside} left aside, the features of {features} images"
+    parts = f"{freed.artifacts} artifacts, {freed.blobs} blobs, {freed.trainings} trainings, {freed.aside} left aside"
+    text = f"freed {parts}, the features of {features} images"
     render.print_result(as_json, asdict(freed) | {"features": features}, text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.measure import FEW
 from mingmu.evaluate.predictions import UNKNOWN
-from mingmu.evaluate.words import interval, listed, percent, photos
+from mingmu.evaluate.words import FLATTERED, grouped, interval, listed, percent, photos, unreadable
 
 
 def boxes(count: int) -> str:
@@ -36,8 +36,7 @@ def cautions(measures: BoxMeasures) -> list[str]:
     """What a reader must know before believing the figures."""
     left, found = measures.left_out, []
     if left.unreadable:
-        first = left.unreadable[0]
-        found.append(f"{photos(len(left.unreadable))} could not be read; the first: {first.name} ({first.reason}).")
+        found.append(unreadable(left))
     if left.unknown:
         found.append("Labels that it does not know: " + ", ".join(f"{label} ({boxes(count)})" for label, count in left.unknown) + ".")
     if left.unlabelled:
@@ -45,11 +44,11 @@ def cautions(measures: BoxMeasures) -> list[str]:
     if left.learned:
         found.append(f"{photos(left.learned)} left out: it learned from just these, or from copies of them.")
     if measures.source == UNKNOWN:
-        found.append("What taught it is not kept here. If these photos did, every figure flatters it.")
+        found.append(FLATTERED)
     if measures.groups == 1 < measures.examples:
         found.append("All photos belong together, as frames of one video do: the intervals tell of chance among them, not of other scenes.")
     elif measures.groups < measures.examples:
-        found.append(f"Some of the {photos(measures.examples)} belong together ({measures.groups:,} groups); the intervals allow for that.")
+        found.append(grouped(measures.examples, measures.groups))
     none = [each.label for each in measures.classes if not each.there]
     few = [each.label for each in measures.classes if 0 < each.there < FEW]
     if none:

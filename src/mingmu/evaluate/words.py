@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.learning import LearningCurve
-from mingmu.evaluate.measure import FEW, Measures
+from mingmu.evaluate.measure import FEW, LeftOut, Measures
 from mingmu.evaluate.predictions import CROSS_VALIDATION, TAUGHT, TEST, UNKNOWN
 
 BELIEVABLE = 0.03  # an ECE that hardly matters
@@ -15,6 +15,7 @@ VOUCHING = 400  # photos, from which on it can be vouched for: of 90 % right, th
 HARDLY_ANY = 5  # photos of a label under which its figures say next to nothing: 4 right of 4 leave a recall of 51 % possible
 NAMED = 8  # labels
 VAGUE = 0.15  # width of an interval that leaves nothing but to say how wide it is
+FLATTERED = "What taught it is not kept here. If these photos did, every figure flatters it."
 LOST = 0.3  # of the usual photo, from which on it is said how much is never looked at: a 4:3 photo loses a quarter to a square
 
 
@@ -54,8 +55,7 @@ def cautions(measures: Measures) -> list[str]:
             f"accuracy would be {percent(measures.accuracy_of_all.value)}."
         )
     if left.unreadable:
-        first = left.unreadable[0]
-        found.append(f"{photos(len(left.unreadable))} could not be read; the first: {first.name} ({first.reason}).")
+        found.append(unreadable(left))
     if left.unknown:
         found.append("Labels that it does not know: " + ", ".join(f"{label} ({photos(count)})" for label, count in left.unknown) + ".")
     if left.unlabelled:
@@ -63,11 +63,11 @@ def cautions(measures: Measures) -> list[str]:
     if left.learned:
         found.append(f"{photos(left.learned)} {_were(left.learned)} left out: it learned from just these, or from copies of them.")
     if measures.source == UNKNOWN:
-        found.append("What taught it is not kept here. If these photos did, every figure flatters it.")
+        found.append(FLATTERED)
     if measures.lost > LOST:
         found.append(f"It looks at the middle only: of the usual photo {percent(measures.lost, 0)} is never looked at.")
     if measures.groups < measures.examples:
-        found.append(f"Some of the {photos(measures.examples)} belong together ({measures.groups:,} groups); the intervals allow for that.")
+        found.append(grouped(measures.examples, measures.groups))
     if measures.source == CROSS_VALIDATION:
         found.append(
             "The kind of head was chosen by the same cross-validation that measures it, which flatters it a little; "
@@ -75,6 +75,17 @@ def cautions(measures: Measures) -> list[str]:
             "Photos set aside as a test part would tell."
         )
     return found + _scarcities(measures)
+
+
+def unreadable(left: LeftOut) -> str:
+    """How many photos could not be read, and why the first could not."""
+    first = left.unreadable[0]
+    return f"{photos(len(left.unreadable))} could not be read; the first: {first.name} ({first.reason})."
+
+
+def grouped(examples: int, groups: int) -> str:
+    """What it means that photos belong together."""
+    return f"Some of the {photos(examples)} belong together ({groups:,} groups); the intervals allow for that."
 
 
 def _were(count: int) -> str:

@@ -158,7 +158,7 @@ class _Reporter:
         now = time.monotonic()
         if step != self._step or now - self._last >= OFTEN:
             self._step, self._last = step, now
-            self._pipe.send(Progressed(step, min(1.0, max(0.0, float(share)))))
+            self._pipe.send(Progressed(str(step), min(1.0, max(0.0, float(share)))))
 
     def listen(self) -> None:
         """Wait for the worker's word; without a worker there is nobody left to work for."""

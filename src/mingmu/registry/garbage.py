@@ -1,14 +1,16 @@
-"""Frees what nothing refers to any more: artifacts, blobs, and work that dead processes left aside."""
+"""Frees what nothing refers to any more: artifacts, blobs, what trainings left, and work that dead processes left aside."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Connection, select
 
-from mingmu.core.errors import NotFound
+from mingmu.core.errors import Conflict, NotFound
 from mingmu.core.manifest import Manifest
 from mingmu.registry.datasets import images_of
 from mingmu.registry.index import dataset_versions, reports, versions
@@ -26,6 +28,7 @@ class Freed:
     artifacts: int
     blobs: int
     aside: int  # folders and files
+    trainings: int  # of names that nothing has, and weights of what was freed
 
 
 def collect(store: Store, min_age: float = DAY) -> Freed:
@@ -37,8 +40,33 @@ def collect(store: Store, min_age: float = DAY) -> Freed:
     before = time.time() - min_age
     needs = _Needs(store)
     with store.index.writing("recognizers") as connection:
-        artifacts = store.shelf.discard(needs.artifacts(connection), before)
-    return Freed(artifacts, _free_blobs(store, needs, before), store.sweep(before) + store.blobs.sweep(before))
+        needed = needs.artifacts(connection)
+        artifacts = store.shelf.discard(needed, before)
+    names = {*store.names()}
+    trainings = sum(_free_folder(path, before) for path in _folders(store.trained) if path.name not in needed)
+    trainings += sum(_free_run(store, path, before) for path in _folders(store.runs) if path.name not in names)
+    return Freed(artifacts, _free_blobs(store, needs, before), store.sweep(before) + store.blobs.sweep(before), trainings)
+
+
+def _folders(path: Path) -> list[Path]:
+    return [each for each in path.iterdir() if each.is_dir()] if path.is_dir() else []
+
+
+def _free_folder(path: Path, before: float) -> bool:
+    """Remove a folder that nobody has written to since; gives whether it did."""
+    old = max(each.stat().st_mtime for each in (path, *path.rglob("*"))) < before
+    if old:
+        shutil.rmtree(path)
+    return old
+
+
+def _free_run(store: Store, path: Path, before: float) -> bool:
+    """The same for a training, unless it goes on at this moment."""
+    try:
+        with store.lock(f"train-{path.name}", busy="it is under way"):
+            return _free_folder(path, before)
+    except Conflict:
+        return False
 
 
 class _Needs:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from mingmu.core.artifact import MANIFEST, Artifact, load
+from mingmu.core.disk import flush
 from mingmu.core.errors import BadArtifact, NotFound
 from mingmu.core.manifest import Manifest, digest_of
 from mingmu.registry.blobs import SHA256, Blobs
@@ -40,7 +41,7 @@ class Shelf:
                 if not target.exists():
                     folder.rename(target)
                 os.utime(target)  # its age counts from when it was last wanted
-            _flush_folder(self.folder)
+            flush(self.folder)
             return load(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -109,17 +110,4 @@ def _fetch(blobs: Blobs, digest: str, folder: Path) -> None:
 
 def _flush(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
-        if path.is_dir():
-            _flush_folder(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be flushed, and need not be
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(path)

@@ -4,6 +4,8 @@
     artifacts/<digest>/      sealed folders; they never change
     blobs/ab/cdef…           pictures and reports by their SHA-256; elsewhere with `blobs_url`
     weights/<file>           what `mingmu pull` fetched
+    trained/<digest>/        the weights of networks that were trained here, for what is made smaller of them
+    runs/<name>/             trainings: photos as they see them, checkpoints, events
     aside/                   work in progress, and locks; nothing in here counts
 
 Bytes are written aside, flushed, and renamed; only then does the index refer to them, in one transaction that is on the disk
@@ -72,6 +74,8 @@ class Store:
         self.mirror = mirror  # where published weights come from, in place of their official source
         self.artifacts = data_dir / "artifacts"
         self.weights = data_dir / "weights"
+        self.trained = data_dir / "trained"
+        self.runs = data_dir / "runs"
         self._aside = data_dir / "aside"
         self._database_url = database_url
         self._blobs_url = blobs_url
@@ -253,12 +257,19 @@ class Store:
         return self.index.revision("recognizers")
 
     @contextmanager
-    def lock(self, what: str) -> Iterator[None]:
-        """Hold a lock that all processes on this data folder respect."""
-        from filelock import FileLock
+    def lock(self, what: str, *, busy: str | None = None) -> Iterator[None]:
+        """Hold a lock that all processes on this data folder respect. Waits for it, or raises Conflict with the words `busy`."""
+        from filelock import FileLock, Timeout
 
-        with FileLock(self._aside / f"{what}.lock"):
+        lock = FileLock(self._aside / f"{what}.lock")
+        try:
+            lock.acquire(timeout=-1 if busy is None else 0)
+        except Timeout as error:
+            raise Conflict(busy or "it is busy") from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def sweep(self, before: float) -> int:
         """Remove the folders aside that nobody has touched since, and that no job is still to work in; gives how many."""

@@ -6,6 +6,26 @@ from typing import Any
 
 Json = dict[str, Any]
 
+
+def _queued(number: int, verb: str, created: str) -> Json:
+    """A job that was just asked for."""
+    return {
+        "id": number,
+        "verb": verb,
+        "subject": "digits",
+        "state": "queued",
+        "cancelling": False,
+        "attempts": 0,
+        "step": "",
+        "share": 0.0,
+        "result": None,
+        "error": None,
+        "created": created,
+        "started": None,
+        "finished": None,
+    }
+
+
 TAUGHT: Json = {
     "id": 2,
     "verb": "teach",
@@ -32,91 +52,21 @@ TAUGHT: Json = {
 }
 READING: Json = {
     "dataset": "digits",
-    "job": {
-        "id": 1,
-        "verb": "read",
-        "subject": "digits",
-        "state": "queued",
-        "cancelling": False,
-        "attempts": 0,
-        "step": "",
-        "share": 0.0,
-        "result": None,
-        "error": None,
-        "created": "2026-11-23T08:25:29+00:00",
-        "started": None,
-        "finished": None,
-    },
+    "job": _queued(1, "read", "2026-11-23T08:25:29+00:00"),
 }
 TEACHING: Json = {
     "recognizer": "digits",
-    "job": {
-        "id": 2,
-        "verb": "teach",
-        "subject": "digits",
-        "state": "queued",
-        "cancelling": False,
-        "attempts": 0,
-        "step": "",
-        "share": 0.0,
-        "result": None,
-        "error": None,
-        "created": "2026-11-23T08:25:32+00:00",
-        "started": None,
-        "finished": None,
-    },
+    "job": _queued(2, "teach", "2026-11-23T08:25:32+00:00"),
 }
 TRAINING: Json = {
     "recognizer": "digits",
-    "job": {
-        "id": 5,
-        "verb": "train",
-        "subject": "digits",
-        "state": "queued",
-        "cancelling": False,
-        "attempts": 0,
-        "step": "",
-        "share": 0.0,
-        "result": None,
-        "error": None,
-        "created": "2026-11-23T13:30:11+00:00",
-        "started": None,
-        "finished": None,
-    },
+    "job": _queued(5, "train", "2026-11-23T13:30:11+00:00"),
 }
 ADDING: Json = {
     "recognizer": "digits",
-    "job": {
-        "id": 3,
-        "verb": "add",
-        "subject": "digits",
-        "state": "queued",
-        "cancelling": False,
-        "attempts": 0,
-        "step": "",
-        "share": 0.0,
-        "result": None,
-        "error": None,
-        "created": "2026-11-23T08:26:04+00:00",
-        "started": None,
-        "finished": None,
-    },
+    "job": _queued(3, "add", "2026-11-23T08:26:04+00:00"),
 }
-CANCELLED: Json = {
-    "id": 4,
-    "verb": "teach",
-    "subject": "digits",
-    "state": "cancelled",
-    "cancelling": False,
-    "attempts": 0,
-    "step": "",
-    "share": 0.0,
-    "result": None,
-    "error": None,
-    "created": "2026-11-23T08:26:19+00:00",
-    "started": None,
-    "finished": "2026-11-23T08:26:19+00:00",
-}
+CANCELLED: Json = _queued(4, "teach", "2026-11-23T08:26:19+00:00") | {"state": "cancelled", "finished": "2026-11-23T08:26:19+00:00"}
 JOBS: Json = {"jobs": [TAUGHT], "next": "2"}
 EVENTS = (
     "id: 1\nevent: queued\ndata: {}\n\n"
@@ -260,19 +210,5 @@ AUDITING: Json = {
 }
 EVALUATING: Json = {
     "recognizer": "digits",
-    "job": {
-        "id": 5,
-        "verb": "evaluate",
-        "subject": "digits",
-        "state": "queued",
-        "cancelling": False,
-        "attempts": 0,
-        "step": "",
-        "share": 0.0,
-        "result": None,
-        "error": None,
-        "created": "2026-11-23T09:35:54+00:00",
-        "started": None,
-        "finished": None,
-    },
+    "job": _queued(5, "evaluate", "2026-11-23T09:35:54+00:00"),
 }

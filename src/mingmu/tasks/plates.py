@@ -138,9 +138,7 @@ def _seen(detector: Recognizer, reader: Recognizer, frame: Frame, manifest: Mani
     places = np.array([0, *(1 + manifest.labels.index(each) for each in reader.manifest.labels)])
     renumbered = iter([Line(places[line.classes], line.confidences) for line in lines])
     read = [_chosen([next(renumbered) for _ in some], manifest.labels, patterns) for some in pieces]
-    return [
-        _Seen(boxes[at], corners[at], line, rows, ground_of(crops[at])) for at, (line, rows) in enumerate(read) if len(line.classes)
-    ]
+    return [_Seen(boxes[at], corners[at], line, rows, ground_of(crops[at])) for at, (line, rows) in enumerate(read) if len(line.classes)]
 
 
 def _share(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

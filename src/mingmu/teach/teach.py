@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from mingmu.core.cpus import plain_products
 from mingmu.core.cropping import usual_loss
 from mingmu.core.doubt import likeness
 from mingmu.core.errors import BadRequest, MingmuError
@@ -80,14 +81,13 @@ def teach(dataset: Dataset, extract: Extractor, *, options: Options | None = Non
     Raises BadRequest if it does not fit; an exception from `progress` stops it.
     """
     import scipy.linalg  # noqa: F401 - loaded first: the limit below is set on the libraries that are there
-    from threadpoolctl import threadpool_limits
 
     options = options or Options()
     tell = progress or (lambda _step, _share: None)
     examples = learnable(dataset)
     several = any(len(example.labels) > 1 for example in examples)
     own = extract.network.artifact.manifest.pixels
-    with threadpool_limits(1, "blas"):  # folds run side by side; several threads on one small product only wait for each other
+    with plain_products():  # folds run side by side
         view, view_trials = _view(examples, several, own, extract, options, tell)
         found = extract(view, [example.image for example in examples], lambda share: tell("looking at the photos", share))
         examples = [example for example in examples if example.image not in found.refused]

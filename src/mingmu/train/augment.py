@@ -1,13 +1,14 @@
 """Changes photos at random while they teach: a whole batch at once, on the device that the network is on.
 
-Every function takes and gives float pixels [N, 3, H, W] in levels of 0..255, and draws from a generator of its own, so that a
-step's changes depend on nothing but its number.
+Every function takes and gives float pixels [N, 3, H, W] in levels of 0..255, and draws from what it is given to draw from, so that
+a step's changes depend on nothing but its number; nor on how many processes share them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
@@ -19,36 +20,56 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 ERASED = (0.02, 0.25)  # share of the area that a blanked rectangle has
 
 
-def augment(pixels: Tensor, size: int | tuple[int, int], table: AugmentTable, chance: Generator) -> Tensor:
-    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, height, width], of `size` pixels a side or of a size."""
+@dataclass(frozen=True, eq=False)
+class Lots:
+    """What is drawn for some pictures of a batch: it is drawn for all, so that each gets the same whoever changes it."""
+
+    chance: Generator
+    count: int  # pictures of the batch
+    rows: Tensor  # which of them are changed here
+
+    @classmethod
+    def of_all(cls, chance: Generator, count: int) -> Lots:
+        return cls(chance, count, torch.arange(count))
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """A number for each picture."""
+        return (torch.rand(self.count, generator=self.chance) * (high - low) + low)[self.rows]
+
+    def below(self, most: int) -> Tensor:
+        """A whole number from 0 for each picture."""
+        return torch.randint(most, (self.count,), generator=self.chance)[self.rows]
+
+
+def augment(pixels: Tensor, size: int | tuple[int, int], table: AugmentTable, lots: Lots, served: float = 1.0) -> Tensor:
+    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, height, width], of `size` pixels a side or of a size.
+
+    Where nothing is to be changed they look as they will be `served`: so much of each side, in the middle.
+    """
     planes = pixels.permute(0, 3, 1, 2).float()
-    planes = framed(planes, size, table, chance)
+    planes = framed(planes, size, table, lots, served)
     if table.colour:
-        planes = recoloured(planes, table.colour, chance)
+        planes = recoloured(planes, table.colour, lots)
     for _ in range(table.randaugment):
-        planes = drawn_by_lot(planes, table.magnitude, chance)
+        planes = drawn_by_lot(planes, table.magnitude, lots)
     if table.erasing:
-        planes = erased(planes, table.erasing, chance)
+        planes = erased(planes, table.erasing, lots)
     return planes.clamp(0, 255)
 
 
-def uniform(count: int, low: float, high: float, chance: Generator) -> Tensor:
-    return torch.rand(count, generator=chance) * (high - low) + low
-
-
-def framed(planes: Tensor, size: int | tuple[int, int], table: AugmentTable, chance: Generator) -> Tensor:
-    """Crop, stretch, turn and mirror in one resampling."""
+def framed(planes: Tensor, size: int | tuple[int, int], table: AugmentTable, lots: Lots, served: float) -> Tensor:
+    """Crop what is served, stretch, turn and mirror it in one resampling."""
     width, height = (size, size) if isinstance(size, int) else size
-    count, wide = len(planes), width / height
-    area = uniform(count, table.crop, 1, chance)
-    stretch = torch.exp(uniform(count, -math.log(table.stretch), math.log(table.stretch), chance))
+    wide = width / height
+    area = lots.uniform(table.crop, 1)
+    stretch = torch.exp(lots.uniform(-math.log(table.stretch), math.log(table.stretch)))
     across, down = (area * stretch).sqrt().clamp(max=1), (area / stretch).sqrt().clamp(max=1)
-    x, y = ((1 - side) * uniform(count, -1, 1, chance) for side in (across, down))
-    angle = torch.deg2rad(uniform(count, -table.rotation, table.rotation, chance))
-    mirror = 1 - 2 * (torch.rand(count, generator=chance) < table.flip).float()
+    x, y = ((1 - side) * lots.uniform(-1, 1) for side in (across, down))
+    angle = torch.deg2rad(lots.uniform(-table.rotation, table.rotation))
+    mirror = 1 - 2 * (lots.uniform(0, 1) < table.flip).float()
     right = torch.stack([angle.cos() * across * mirror, -angle.sin() / wide * down, x], dim=1)
     below = torch.stack([angle.sin() * wide * across * mirror, angle.cos() * down, y], dim=1)
-    return resampled(planes, torch.stack([right, below], dim=1), (width, height))
+    return resampled(planes, served * torch.stack([right, below], dim=1), (width, height))
 
 
 def resampled(planes: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
@@ -57,9 +78,9 @@ def resampled(planes: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)
 
 
-def recoloured(planes: Tensor, most: float, chance: Generator) -> Tensor:
+def recoloured(planes: Tensor, most: float, lots: Lots) -> Tensor:
     """Brightness, contrast and saturation, each by a factor of 1 - most to 1 + most."""
-    factors = uniform(3 * len(planes), 1 - most, 1 + most, chance).to(planes.device).view(3, -1, 1, 1, 1)
+    factors = torch.stack([lots.uniform(1 - most, 1 + most) for _ in range(3)]).to(planes.device).view(3, -1, 1, 1, 1)
     planes = planes * factors[0]
     middle = planes.mean(dim=(1, 2, 3), keepdim=True)
     planes = (planes - middle) * factors[1] + middle
@@ -72,10 +93,10 @@ def _grey(planes: Tensor) -> Tensor:
     return (planes * weights).sum(dim=1, keepdim=True)
 
 
-def drawn_by_lot(planes: Tensor, magnitude: float, chance: Generator) -> Tensor:
+def drawn_by_lot(planes: Tensor, magnitude: float, lots: Lots) -> Tensor:
     """One operation for each picture, drawn from all. E. D. Cubuk and others, "RandAugment", arXiv 1909.13719."""
-    which = torch.randint(len(OPERATIONS), (len(planes),), generator=chance)
-    sign = 1 - 2 * torch.randint(2, (len(planes),), generator=chance).float()
+    which = lots.below(len(OPERATIONS))
+    sign = 1 - 2 * lots.below(2).float()
     changed = planes.clone()
     for number, operation in enumerate(OPERATIONS.values()):
         rows = (which == number).nonzero()[:, 0]
@@ -134,44 +155,57 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
-def erased(planes: Tensor, share: float, chance: Generator) -> Tensor:
+def erased(planes: Tensor, share: float, lots: Lots) -> Tensor:
     """A rectangle of the picture's mean colour, in so many pictures. Z. Zhong and others, arXiv 1708.04896."""
-    count, _, height, width = planes.shape
-    inside = _rectangles(count, height, width, uniform(count, *ERASED, chance), chance).to(planes.device)
-    chosen = (torch.rand(count, generator=chance) < share).to(planes.device)
+    inside = _rectangles(planes.shape[2], planes.shape[3], lots.uniform(*ERASED), lots).to(planes.device)
+    chosen = (lots.uniform(0, 1) < share).to(planes.device)
     return torch.where(inside & chosen.view(-1, 1, 1, 1), planes.mean(dim=(2, 3), keepdim=True), planes)
 
 
-def _rectangles(count: int, height: int, width: int, area: Tensor, chance: Generator) -> Tensor:
+def _rectangles(height: int, width: int, area: Tensor, lots: Lots) -> Tensor:
     """Which places lie in a rectangle with a share of the area, one for each picture: bool [N, 1, H, W]."""
-    stretch = torch.exp(uniform(count, -0.7, 0.7, chance))
+    stretch = torch.exp(lots.uniform(-0.7, 0.7))
     spans = []
     for length, side in ((height, (area * stretch).sqrt()), (width, (area / stretch).sqrt())):
         side = side.clamp(max=1)
-        start = (1 - side) * torch.rand(count, generator=chance)
+        start = (1 - side) * lots.uniform(0, 1)
         place = ((torch.arange(length) + 0.5) / length).view(1, -1)
         spans.append((place >= start.view(-1, 1)) & (place < (start + side).view(-1, 1)))
     return (spans[0].unsqueeze(2) & spans[1].unsqueeze(1)).unsqueeze(1)
 
 
-def mixed(planes: Tensor, targets: Tensor, table: AugmentTable, chance: Generator) -> tuple[Tensor, Tensor]:
-    """Each picture with some of another, and its target [N, C] likewise.
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """Which other picture of the batch [N] is mixed into each, and how much is kept, for each place or for all: [1, 1, H, W]."""
+
+    other: Tensor
+    kept: Tensor
+
+    def needed(self, own: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of the batch that are needed to mix those numbered `own` [M]; and where in them these and their others are, [2, M]."""
+        rows, places = torch.unique(torch.cat([own, self.other[own]]), return_inverse=True)
+        return rows, places.view(2, -1)
+
+    def of(self, planes: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures and targets [M, C] mixed, of those that are `needed`."""
+        (own, other), kept, share = places, self.kept.to(planes.device), float(self.kept.mean())
+        return kept * planes[own] + (1 - kept) * planes[other], share * targets[own] + (1 - share) * targets[other]
+
+
+def mix_of(count: int, size: int, table: AugmentTable, chance: Generator) -> Mix | None:
+    """How a batch of pictures of `size` is mixed; None: it is not.
 
     mixup blends (H. Zhang and others, arXiv 1710.09412), cutmix pastes a rectangle (S. Yun and others, arXiv 1905.04899); where a
     recipe has both, each batch gets one of them.
     """
     if not (table.mixup or table.cutmix):
-        return planes, targets
-    other = torch.randperm(len(planes), generator=chance)
+        return None
+    other = torch.randperm(count, generator=chance)
     paste = table.cutmix > 0 and (not table.mixup or bool(torch.rand(1, generator=chance) < 0.5))
-    alpha = table.cutmix if paste else table.mixup
-    share = _beta(alpha, chance)
-    if paste:
-        inside = _rectangles(1, planes.shape[2], planes.shape[3], torch.tensor([1 - share]), chance).to(planes.device)
-        planes, share = torch.where(inside, planes[other], planes), 1 - float(inside.float().mean())
-    else:
-        planes = share * planes + (1 - share) * planes[other]
-    return planes, share * targets + (1 - share) * targets[other]
+    share = _beta(table.cutmix if paste else table.mixup, chance)
+    if not paste:
+        return Mix(other, torch.full((1, 1, 1, 1), share))
+    return Mix(other, 1 - _rectangles(size, size, torch.tensor([1 - share]), Lots.of_all(chance, 1)).float())
 
 
 def _beta(alpha: float, chance: Generator) -> float:

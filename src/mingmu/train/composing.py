@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from mingmu.train.augment import recoloured, uniform
+from mingmu.train.augment import Lots, recoloured
 from mingmu.train.recipe import AugmentTable
 
 GREY = 114.0  # what lies where no photo is, as in letterboxed frames
@@ -30,20 +30,21 @@ def composed(pixels: Tensor, truth: Tensor, table: AugmentTable, mosaic: float, 
     """
     photos = pixels.permute(0, 3, 1, 2).float() - GREY
     count, size = len(photos), photos.shape[-1]
-    several = torch.rand(count, generator=chance) < mosaic
-    meeting = uniform(2 * count, *MIDDLE, chance).view(count, 2) * size
+    lots = Lots.of_all(chance, count)
+    several = lots.uniform(0, 1) < mosaic
+    meeting = torch.stack([lots.uniform(*MIDDLE), lots.uniform(*MIDDLE)], dim=1) * size
     canvas, boxes = torch.zeros_like(photos), []
     for number, tile in enumerate(TILES):
         others = torch.arange(count) if number == 0 else torch.randperm(count, generator=chance)
         low, high = _area(tile, meeting, several, size)
-        shape = _zoom(count, table, chance) * torch.where(several, SMALLER, 1.0)[:, None]
+        shape = _zoom(table, lots) * torch.where(several, SMALLER, 1.0)[:, None]
         start = low + torch.rand(count, 2, generator=chance) * (high - low - shape * size)
-        mirror = torch.rand(count, generator=chance) < table.flip
+        mirror = lots.uniform(0, 1) < table.flip
         if number == 0 or several.any():
             canvas += _pasted(photos[others], shape, start, mirror, low, high)
             boxes.append(_moved(truth[others], shape, start, mirror, low, high, size))
     planes = (canvas + GREY).clamp(0, 255)
-    return recoloured(planes, table.colour, chance) if table.colour else planes, torch.cat(boxes, dim=1)
+    return recoloured(planes, table.colour, lots) if table.colour else planes, torch.cat(boxes, dim=1)
 
 
 def _area(tile: tuple[int, int], meeting: Tensor, several: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -54,9 +55,9 @@ def _area(tile: tuple[int, int], meeting: Tensor, several: Tensor, size: int) ->
     return torch.where(several[:, None], low, 0.0), torch.where(several[:, None], high, end)
 
 
-def _zoom(count: int, table: AugmentTable, chance: Generator) -> Tensor:
+def _zoom(table: AugmentTable, lots: Lots) -> Tensor:
     """How much larger photos become, across and down [N, 2]."""
-    zoom, stretch = (torch.exp(uniform(count, -math.log(most), math.log(most), chance)) for most in (table.zoom, table.stretch))
+    zoom, stretch = (torch.exp(lots.uniform(-math.log(most), math.log(most))) for most in (table.zoom, table.stretch))
     return torch.stack([zoom * stretch.sqrt(), zoom / stretch.sqrt()], dim=1)
 
 

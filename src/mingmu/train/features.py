@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Generator, Tensor
 
+from mingmu.train.augment import Lots, augment
 from mingmu.train.feed import Photos
 from mingmu.train.nets.classical import Standardise
 from mingmu.train.nets.classifier import Classifier
+from mingmu.train.recipe import AugmentTable
 
 AT_ONCE = 64  # photos
 
 
 def seen(net: Classifier, photos: Photos, size: int, tell: Callable[[float], None] = lambda share: None) -> Tensor:
-    """What the trunk of a classical head makes of photos as they are, float32 [N, F]. `tell` is told the share that is done."""
-    found = []
+    """What the trunk of a classical head makes of photos as they will be served, float32 [N, F]. `tell` is told the share that is done."""
     with torch.no_grad():
-        for start in range(0, max(1, len(photos)), AT_ONCE):
-            planes = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy()).permute(0, 3, 1, 2).float()
-            planes = functional.interpolate(planes, size=(size, size), mode="bicubic", antialias=True).clamp(0, 255)
+        found = [net.map(torch.zeros(0, 3, size, size))]
+        for start in range(0, len(photos), AT_ONCE):
+            some = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy())
+            planes = augment(some, size, AugmentTable(), Lots.of_all(Generator(), len(some)), photos.served)
             found.append(net.map(planes))
-            tell(min(1.0, (start + AT_ONCE) / max(1, len(photos))))
+            tell(min(1.0, (start + AT_ONCE) / len(photos)))
     return torch.cat(found)
 
 

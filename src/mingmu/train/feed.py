@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import MingmuError
 from mingmu.core.pixels import PixelSpec
 from mingmu.data.dataset import Blobs
+from mingmu.train.disk import reserve
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
@@ -40,12 +42,13 @@ class Photos:
     pixels: Pixels  # [N, H, W, 3], mapped from a file
     truth: NDArray[Any]  # classes, int64 [N]; for detectors [N, M, 5]: class, left, top, right, bottom; of no box the class is -1;
     # of texts [N, L]: a class for each character, and then PAD
+    served: float = 1.0  # share of a side, in the middle, that a network will be served with; around it there is room
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def __getitem__(self, rows: slice) -> Photos:
-        return Photos(self.pixels[rows], self.truth[rows])
+        return replace(self, pixels=self.pixels[rows], truth=self.truth[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +66,20 @@ class Batch:
 
 @dataclass
 class Feed:
-    """Batches of photos to learn from, in an order that `seed` and the epoch decide."""
+    """Batches of photos to learn from, in an order that `seed` and the epoch decide. An epoch shows as many photos as there are, in
+    batches that differ by one photo at most.
+    """
 
     photos: Photos
-    size: int  # photos in a batch
+    size: int  # photos in a batch, at most
     balance: float = 0.0
     seed: int = 0
     waited: float = field(default=0.0, init=False)  # seconds that were spent waiting for a batch
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch; what is left over after the last full one is drawn in another epoch."""
-        return max(1, len(self.photos) // self.size)
+        """Batches in an epoch; none is of one photo alone, which batch normalisation could not learn from."""
+        return max(1, min(math.ceil(len(self.photos) / self.size), len(self.photos) // 2))
 
     def order(self, epoch: int) -> Ints:
         """Which photos an epoch shows, in which order: all, or drawn so that rare classes come more often."""
@@ -86,10 +91,10 @@ class Feed:
 
     def batches(self, epoch: int, start: int = 0, *, pinned: bool = False) -> Iterator[Batch]:
         """The batches of an epoch from the one numbered `start`; pinned, for a GPU."""
-        order = self.order(epoch)
+        parts = np.array_split(self.order(epoch), self.steps)
 
         def fetch(step: int) -> Batch:
-            rows = order[step * self.size : (step + 1) * self.size]
+            rows = parts[step]
             batch = Batch(torch.from_numpy(self.photos.pixels[rows]), torch.from_numpy(self.photos.truth[rows]))
             return batch.pinned() if pinned else batch
 
@@ -121,8 +126,13 @@ def ahead(make: Callable[[int], T], steps: Sequence[int], most: int = AHEAD) -> 
 
 def roomy(pixels: PixelSpec) -> PixelSpec:
     """The same view with room around its crop and some more pixels, for photos to be cropped from at random."""
-    width, height = (round(ROOM * side / pixels.margin) for side in pixels.size)
+    width, height = (round(ROOM * side / served(pixels)) for side in pixels.size)
     return pixels.model_copy(update={"size": (width, height), "margin": 1.0})
+
+
+def served(pixels: PixelSpec) -> float:
+    """The share of a side of the `roomy` view that a view shows, in its middle."""
+    return pixels.margin if pixels.fit == "crop" else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +145,10 @@ class Decoded:
 
 
 def decoded(folder: Path, pixels: PixelSpec, images: Sequence[str], blobs: Blobs, progress: Progress) -> Decoded:
-    """Images seen through a pixel spec, decoded into `folder`, or found there. Other things in the folder are removed."""
+    """Images seen through a pixel spec, decoded into `folder`, or found there. Other things in the folder are removed.
+
+    Raises OSError where they do not fit on the disk.
+    """
     key = hashlib.sha256("\n".join([pixels.model_dump_json(), *images]).encode()).hexdigest()
     about = folder / f"{key}.json"
     if not about.exists():
@@ -151,6 +164,7 @@ def _decode(file: Path, about: Path, pixels: PixelSpec, images: Sequence[str], b
     """Rows first, then the file that says which they are: without it they count as absent."""
     shape = (len(images), pixels.size[1], pixels.size[0], 3)
     rows = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    reserve(file, f"{len(images)} decoded photos")
     kept: list[str] = []
     refused: dict[str, str] = {}
 

@@ -2,14 +2,15 @@
 
 All chance is drawn anew for each step from the seed, the epoch and the step. So a training that is cut short goes on from its
 last checkpoint as if nothing had happened. And several processes, each of which calls this with the same, do together what one
-would do alone: of each batch every process takes its share, after all of it was changed, and the mean of their gradients is
-what all learn by.
+would do alone: of each batch every process takes its share, which is changed as it would be among the others, and the mean of their
+gradients is what all learn by.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,13 @@ import torch
 from numpy.random import SeedSequence
 from torch import Generator, Tensor
 
+from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest
-from mingmu.train import checkpoint, team
+from mingmu.train import team
 from mingmu.train.events import EventFile
 from mingmu.train.feed import Batch, Feed, Photos
 from mingmu.train.nets.learner import Learner
-from mingmu.train.objective import CrossEntropy, Objective
+from mingmu.train.objective import CrossEntropy, Objective, Portion
 from mingmu.train.optimiser import optimiser_of, set_rates
 from mingmu.train.precision import autocast, chosen, scaler_of, spared
 from mingmu.train.prediction import seconds_to_predict
@@ -35,6 +37,10 @@ from mingmu.train.run import Epoch, Now, Run, State
 
 SAVE_EVERY = 30.0  # seconds between checkpoints, about
 TELL_EVERY = 0.5  # seconds
+
+
+class Diverged(BadRequest):
+    """What a network says is no longer numbers: it was asked to learn too fast."""
 
 
 def fit(
@@ -55,14 +61,15 @@ def fit(
     """Train a network in place, as a recipe says; it ends with the weights of its best epoch. Gives the learning curve.
 
     `held_out` decides which epoch is best; without any photos the last one is. What is made small is the `objective`, the
-    cross-entropy unless told otherwise. With a budget in seconds the schedule is fitted to the time. Checkpoints go to `folder`;
-    `resume` goes on from the last, if it is of the same `identity`. Where torch.distributed is set up, its processes train
-    together; the first writes, watches the clock and is the one that is watched. Raises BadRequest when the loss is no longer a
-    number, Conflict when there is nothing to resume; an exception from `watch` stops it.
+    cross-entropy unless told otherwise. With a budget in seconds the schedule is fitted to the time. Checkpoints go to `folder`: what
+    is there from another training stays until the first; `resume` goes on from the last, if it is of the same `identity`, and in
+    the time that was given to it at first, if no other is. Where torch.distributed is set up, its processes train
+    together; the first writes, watches the clock and is the one that is watched. Raises Diverged when the loss or the weights are no
+    longer numbers, Conflict when there is nothing to resume; an exception from `watch` stops it.
     """
     with _set_up(recipe):
         run = _run(net, feed, held_out, recipe, folder, size, objective or CrossEntropy(), identity, budget, watch, resume)
-        events = EventFile(folder / "events") if run.team.leads else None
+        events = EventFile(folder / "events", after=run.state.epoch) if run.team.leads else None
         with spared(net, run.state.precision):
             while not run.state.finished:
                 _train_epoch(run, save_every)
@@ -74,8 +81,10 @@ def fit(
                         )
                 else:
                     run.state.finished = True  # the time was up between two epochs
-                run.save()
+                if run.state.finished or run.unsaved > save_every:
+                    run.save()
         net.load_state_dict(run.best)
+        net.learned = True
     return tuple(run.state.curve)
 
 
@@ -86,8 +95,8 @@ def _train_epoch(run: Run, save_every: float) -> None:
     if recipe.net.freeze:
         run.net.hold()
     run.changing, feed.waited = 0.0, 0.0
-    told = saved = time.perf_counter()
-    began, first = told, state.step
+    began = told = time.perf_counter()
+    shown = 0
     for batch in feed.batches(state.epoch, state.step, pinned=run.device.type == "cuda"):
         done = run.agreed()
         if done >= 1 and state.updates:
@@ -96,40 +105,52 @@ def _train_epoch(run: Run, save_every: float) -> None:
         set_rates(run.optimiser, recipe, done)
         with autocast(run.device, state.precision):
             loss = run.objective(run.net, pixels, targets)
+            loss = loss * run.team.weight(len(batch.truth))
         value = float(run.team.mean(loss.detach()))
         if not math.isfinite(value):
-            place = f"step {state.step + 1} of epoch {state.epoch + 1}"
-            raise BadRequest(f"the loss is no longer a number at {place}; lower optimiser.rate, which is {recipe.optimiser.rate:g}")
+            raise _diverged(run, f"the loss is no longer a number at step {state.step + 1} of epoch {state.epoch + 1}")
         run.scaler.scale(loss / recipe.optimiser.accumulate).backward()
         state.step += 1
         state.losses += value
+        shown += len(batch.truth)
         if state.step % recipe.optimiser.accumulate and state.step < feed.steps:
             continue
         _update(run)
         now = time.perf_counter()
-        run.speed = (state.step - first) * feed.size / (now - began)
+        run.speed = shown / (now - began)
         run.waited = (feed.waited + run.changing) / (now - began)
         if now - told > TELL_EVERY:
             run.tell(value)
             told = now
-        if now - saved > save_every:
+        if run.unsaved > save_every:
             run.save()
-            saved = time.perf_counter()
+
+
+def _diverged(run: Run, fact: str) -> Diverged:
+    return Diverged(f"{fact}; lower optimiser.rate, which is {run.recipe.optimiser.rate:g}")
 
 
 def _prepared(run: Run, batch: Batch, done: float) -> tuple[Tensor, Tensor]:
     """This process's share of a batch as the network gets it: changed photos, and targets.
 
-    What is drawn is drawn for this step, and for the whole batch, which all processes change alike: mixup takes from all of it.
+    What is drawn is drawn for this step, and for the whole batch. What is mixed into the share is changed here, too.
     """
     began = time.perf_counter()
     seed = int(SeedSequence((run.recipe.seed, run.state.epoch, run.state.step)).generate_state(1)[0])
     torch.manual_seed(seed + run.team.rank)  # dropout draws from this
-    chance = Generator().manual_seed(seed)
-    planes, targets = run.objective.prepared(run.net, batch.to(run.device), run.size, run.recipe, done, chance)
-    share = run.team.share(len(planes))
+    count = len(batch.truth)
+    portion = Portion(
+        batch=batch.to(run.device),
+        rows=torch.arange(count)[run.team.share(count)],
+        served=run.feed.photos.served,
+        size=run.size,
+        recipe=run.recipe,
+        done=done,
+        chance=Generator().manual_seed(seed),
+    )
+    planes, targets = run.objective.prepared(run.net, portion)
     run.changing += time.perf_counter() - began
-    return planes[share].contiguous(memory_format=torch.channels_last), targets[share]
+    return planes.contiguous(memory_format=torch.channels_last), targets
 
 
 def _update(run: Run) -> None:
@@ -151,11 +172,15 @@ def _update(run: Run) -> None:
 
 
 def _judged(run: Run) -> Epoch:
-    """The end of an epoch: how good it is, whether it is the best, whether it is the last."""
+    """The end of an epoch: how good it is, whether it is the best, whether it is the last. Raises Diverged."""
     state, schedule = run.state, run.recipe.schedule
     began = time.perf_counter()
     net = run.average or run.net
+    if not all(tensor.isfinite().all() for tensor in net.state_dict().values()):  # no loss was seen of the last update
+        raise _diverged(run, f"the weights are no longer numbers after epoch {state.epoch + 1}")
     loss, accuracy = run.objective.judged(net, run.held_out, state.precision) if len(run.held_out) else (None, None)
+    if loss is not None and not math.isfinite(loss):
+        raise _diverged(run, f"the loss of held-out photos is no longer a number after epoch {state.epoch + 1}")
     run.evaluating = time.perf_counter() - began
     epoch = Epoch(
         number=state.epoch + 1,
@@ -188,13 +213,16 @@ def _better(epoch: Epoch, best: Epoch) -> bool:
 @contextmanager
 def _set_up(recipe: Recipe) -> Iterator[None]:
     """Seeds and switches, for the time of a training; the process has its own back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     with torch.random.fork_rng():
         torch.use_deterministic_algorithms(recipe.deterministic)
+        if "OMP_NUM_THREADS" not in os.environ:  # which torchrun sets, too
+            torch.set_num_threads(min(threads, cpu_count()))  # torch knows nothing of a container's quota
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            torch.set_num_threads(threads)
 
 
 def _run(
@@ -212,7 +240,7 @@ def _run(
 ) -> Run:
     """A training at its start, or where its checkpoint left it."""
     together = team.current()
-    together.check_batch(feed.size)
+    together.check_batch(len(feed.photos) // feed.steps)
     module: Any = net  # torch's types know no memory formats
     module.to(device=together.device, memory_format=torch.channels_last)
     objective.to(together.device)
@@ -221,13 +249,11 @@ def _run(
     optimiser = optimiser_of(net, recipe, objective)
     scaler = scaler_of(together.device, "fp32")
     run = Run(
-        net, average, objective, optimiser, scaler, feed, held_out, recipe, size, budget, folder, State(identity, "fp32"), watch, together
+        net, average, objective, optimiser, scaler, feed, held_out, recipe, size, folder, State(identity, budget=budget), watch, together
     )
     if resume:
         run.restore()
     else:
-        if together.leads:
-            (folder / checkpoint.FILE).unlink(missing_ok=True)
         batch = _prepared(run, next(feed.batches(0)), 0.0)
         net.acquaint(batch[0])
         together.begin_alike(net, objective)  # each has seen its share of the batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional
 from mingmu.tasks.boxes import found_in
 from mingmu.tasks.matching import Truth, mean_average_precision, rankings
 from mingmu.train import team
-from mingmu.train.augment import augment, mixed
+from mingmu.train.augment import Lots, augment, mix_of
 from mingmu.train.composing import composed
 from mingmu.train.feed import Batch, Photos
 from mingmu.train.nets.learner import Detector, Learner
@@ -23,11 +24,24 @@ SURE, OVERLAP, MOST = 0.01, 0.5, 100  # what counts of the boxes of a detector t
 AP50 = (0,)  # by its number among the thresholds
 
 
+@dataclass(frozen=True, eq=False)
+class Portion:
+    """What a process prepares of a batch, which it sees whole."""
+
+    batch: Batch
+    rows: Tensor  # of the batch, that are its share
+    served: float  # as of photos
+    size: int  # pixels of a side that the network gets
+    recipe: Recipe
+    done: float  # share of the training
+    chance: Generator  # what is drawn is drawn for the whole batch
+
+
 class Objective(nn.Module):
     """The loss of a network on a batch. It may have weights of its own, which learn along and are not sealed."""
 
-    def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
-        """A whole batch as the network gets it when a share of the training is done: changed photos [N, 3, S, S], and targets."""
+    def prepared(self, net: Learner, portion: Portion) -> tuple[Tensor, Tensor]:
+        """A share of a batch as the network gets it: changed photos [N, 3, S, S], and targets."""
         raise NotImplementedError
 
     def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
@@ -42,10 +56,15 @@ class Objective(nn.Module):
 class CrossEntropy(Objective):
     """How surprised a network is by the truth. Targets are [N, C] and sum to 1."""
 
-    def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
-        targets = functional.one_hot(batch.truth, _classes(net)).float()
+    def prepared(self, net: Learner, portion: Portion) -> tuple[Tensor, Tensor]:
+        batch, recipe, chance, count = portion.batch, portion.recipe, portion.chance, len(portion.batch.truth)
+        mix, rows, places = mix_of(count, portion.size, recipe.augment, chance), portion.rows, portion.rows
+        if mix is not None:
+            rows, places = mix.needed(rows)
+        targets = functional.one_hot(batch.truth[rows], _classes(net)).float()
         targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
-        return mixed(augment(batch.pixels, size, recipe.augment, chance), targets, recipe.augment, chance)
+        planes = augment(batch.pixels[rows], portion.size, recipe.augment, Lots(chance, count, rows), portion.served)
+        return (planes, targets) if mix is None else mix.of(planes, targets, places)
 
     def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(net(pixels).float(), targets)
@@ -67,11 +86,11 @@ def _classes(net: Learner) -> int:
 class Detection(Objective):
     """What a detector's boxes cost. Targets are [N, M, 5]: class, left, top, right, bottom; where the class is -1, nothing."""
 
-    def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
-        table = recipe.augment
-        mosaic = table.mosaic if done < 1 - table.plain else 0.0
-        pixels, targets = composed(batch.pixels, batch.truth.cpu(), table, mosaic, chance)
-        return pixels, targets.to(batch.pixels.device)
+    def prepared(self, net: Learner, portion: Portion) -> tuple[Tensor, Tensor]:
+        batch, table = portion.batch, portion.recipe.augment
+        mosaic = table.mosaic if portion.done < 1 - table.plain else 0.0
+        pixels, targets = composed(batch.pixels, batch.truth.cpu(), table, mosaic, portion.chance)  # of whichever photos of the batch
+        return pixels[portion.rows], targets[portion.rows].to(pixels.device)
 
     def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
         loss: Tensor = cast(Detector, net).loss(pixels, targets)

@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mingmu.core.errors import BadRequest
-from mingmu.core.manifest import first_complaint
 from mingmu.core.pixels import PixelSpec
 
 NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates", "read", "read-plates")
 NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+Task: TypeAlias = Literal["classify", "detect", "read"]
 HARMLESS = ("published", "none")  # weights
 OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")
-OF_CLASSIFIERS = (
-    *("net.norm", "net.fit", "net.margin", "net.features", "distil.teacher", "balance", "label_smoothing"),
-    *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing", "mixup", "cutmix")),
-)
+OF_CLASSIFIERS = ("net.norm", "net.features", "distil.teacher", "balance", "label_smoothing", "augment.mixup", "augment.cutmix")
+OF_FRAMES = ("net.fit", "net.margin", *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing")))  # no boxes in them
+FOREIGN: Mapping[Task, Mapping[str, Sequence[str]]] = {
+    "classify": {"detectors": OF_DETECTORS},
+    "detect": {"classifiers": (*OF_CLASSIFIERS, *OF_FRAMES)},
+    "read": {"detectors": OF_DETECTORS, "classifiers": OF_CLASSIFIERS},
+}
+"""Keys that mean nothing to a task, by what they are for."""
+LINE = (128, 32)  # pixels, width and height, that a line of text is read from
+LINES = {"ppocr": (160, 48)}  # of networks that read it from others
+MOST_EPOCHS = 10_000  # of a training that is to end when its time does, too
+SYNONYMS = {
+    "arch": "name",
+    "batch_size": "batch",
+    "color": "colour",
+    "color_jitter": "colour",
+    "dtype": "precision",
+    "early_stopping": "patience",
+    "image_size": "size",
+    "img_size": "size",
+    "learning_rate": "rate",
+    "lr": "rate",
+    "model": "name",
+    "pretrained": "weights",
+    "random_seed": "seed",
+    "smoothing": "label_smoothing",
+    "wd": "weight_decay",
+}
+"""What some keys are called elsewhere."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Literal["batch", "instance", "group", "layer"]
@@ -99,7 +125,7 @@ class OptimiserTable(Table):
 
 
 class ScheduleTable(Table):
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 10
     warmup: Share = 0.1
     """The share of the training in which the learning rate rises; then it falls as a cosine."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -146,27 +172,34 @@ class Recipe(Table):
         asked["schedule"] |= {} if epochs is None else {"epochs": epochs}
         return _checked(asked)
 
-    def pixels(self, usual: int, task: Literal["classify", "detect"] = "classify") -> PixelSpec:
-        """What the network looks at, where it was `usual`ly trained at so many pixels a side. Detectors look at all of a photo.
+    def pixels(self, usual: int, task: Task = "classify") -> PixelSpec:
+        """What the network looks at, where it was `usual`ly trained at so many pixels a side. Detectors look at all of a photo, readers at
+        a line.
 
         Raises BadRequest for a recipe of another task.
         """
         self._check(task)
+        if task == "read":
+            return PixelSpec(size=LINES.get(self.net.name, LINE), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
         size = self.net.size or usual
         if task == "detect":
             return PixelSpec(size=(size, size), fit="letterbox", pad="corner")
         return PixelSpec(size=(size, size), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
 
-    def _check(self, task: Literal["classify", "detect"]) -> None:
+    def _check(self, task: Task) -> None:
         """Raise BadRequest for what means nothing in this task."""
-        usual = Recipe()
-        wrong = OF_DETECTORS if task == "classify" else OF_CLASSIFIERS
-        for path in wrong:
-            table, _, key = path.rpartition(".")
-            ours, other = ((getattr(each, table) if table else each) for each in (self, usual))
-            if getattr(ours, key) != getattr(other, key):
-                kinds = ("detectors", "a classifier") if task == "classify" else ("classifiers", "a detector")
-                raise BadRequest(f"recipe: {path} is for {kinds[0]}, and {self.net.name} is {kinds[1]}")
+        kind = {"classify": "a classifier", "detect": "a detector", "read": "a reader"}[task]
+        for owners, paths in FOREIGN[task].items():
+            for path in paths:
+                if self._value(path) != Recipe()._value(path):
+                    raise BadRequest(f"recipe: {path} is for {owners}, and {self.net.name} is {kind}; leave it out")
+        if task == "read" and self.net.size is not None:
+            width, height = LINES.get(self.net.name, LINE)
+            raise BadRequest(f"recipe: net.size is not for readers: {self.net.name} looks at {width}x{height} pixels; leave it out")
+
+    def _value(self, path: str) -> object:
+        table, _, key = path.rpartition(".")
+        return getattr(getattr(self, table) if table else self, key)
 
 
 def read(name: str) -> Recipe:
@@ -204,17 +237,38 @@ def _checked(found: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(found)
     except ValidationError as error:
-        raise BadRequest(f"recipe: {_unknown(error) or first_complaint(error)}") from error
+        raise BadRequest(f"recipe: {_complaint(error)}") from error
 
 
-def _unknown(error: ValidationError) -> str | None:
-    """A complaint about the first key that no table has, with those that it could have been."""
-    for each in error.errors(include_url=False):
+def _complaint(error: ValidationError) -> str:
+    """About the first key that no table has; else about the first value that does not fit."""
+    found = error.errors(include_url=False)
+    for each in found:
         if each["type"] == "extra_forbidden":
-            *where, key = map(str, each["loc"])
-            table = Recipe.model_fields[where[0]].annotation if where else Recipe
-            known = [*table.model_fields]  # type: ignore[union-attr]
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            return f"there is no key {'.'.join((*where, key))}; {hint}"
-    return None
+            return _unknown(*map(str, each["loc"]))
+    first = found[0]
+    should = "it should be a table" if first["type"] == "model_type" else first["msg"].replace("Input should", "it should")
+    return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}; {should}"
+
+
+def _unknown(*where: str) -> str:
+    """About a key that is not there, with what it could have been: of its own table, or of another."""
+    *table, key = where
+    keys = _keys()
+    own = [name for name, there in keys if there == tuple(table)]
+    wanted = SYNONYMS.get(key, key)
+    elsewhere = [".".join((*there, name)) for name, there in keys if name == wanted and there != tuple(table)]
+    near = [wanted] if wanted in own else elsewhere or difflib.get_close_matches(key, own, n=1)
+    return f"there is no key {'.'.join(where)}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(own)}")
+
+
+def _keys() -> list[tuple[str, tuple[str, ...]]]:
+    """Every key, with the table that it is in."""
+    tables = {name: field.annotation for name, field in Recipe.model_fields.items()}
+    inner = [
+        (key, (name,))
+        for name, table in tables.items()
+        if isinstance(table, type) and issubclass(table, Table)
+        for key in table.model_fields
+    ]
+    return [*((name, ()) for name in tables), *inner]

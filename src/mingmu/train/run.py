@@ -52,6 +52,7 @@ class State:
     """All that is neither weights nor settings; plain JSON."""
 
     identity: str
+    budget: float | None = None  # seconds in all
     precision: str = "fp32"
     epoch: int = 0
     step: int = 0  # within the epoch
@@ -77,7 +78,6 @@ class Run:
     held_out: Photos
     recipe: Recipe
     size: int
-    budget: float | None  # seconds in all
     folder: Path
     state: State
     watch: Callable[[Now], None]
@@ -93,22 +93,27 @@ class Run:
     def done(self) -> float:
         """The share of the training that is behind: of its steps, or of its time if that runs out first."""
         steps = (self.state.epoch * self.feed.steps + self.state.step) / (self.recipe.schedule.epochs * self.feed.steps)
-        if self.budget is None:
+        if self.state.budget is None:
             return steps
-        return min(1.0, max(steps, (self.seconds + self.evaluating) / self.budget))
+        return min(1.0, max(steps, (self.seconds + self.evaluating) / self.state.budget))
 
     @property
     def seconds(self) -> float:
         """How long it took so far, with what was before an interruption."""
-        return self.state.seconds + time.perf_counter() - self.began
+        return self.state.seconds + self.unsaved
+
+    @property
+    def unsaved(self) -> float:
+        """Seconds since the last checkpoint, or since it began."""
+        return time.perf_counter() - self.began
 
     @property
     def device(self) -> torch.device:
         return self.net.device
 
     def agreed(self) -> float:
-        """The share that is done, by the clock of the process that leads."""
-        return self.team.told(lambda: self.done)
+        """The share that is done: steps are the same for all, time goes by the clock of the process that leads."""
+        return self.done if self.state.budget is None else self.team.told(lambda: self.done)
 
     def tell(self, loss: float) -> None:
         """Say where it stands, from the process that leads."""
@@ -140,8 +145,9 @@ class Run:
         """Take up the last checkpoint. Raises Conflict where there is none, or one of something else."""
         tensors, state = checkpoint.load(self.folder)
         if state["identity"] != self.state.identity:
-            raise Conflict("the training that was cut short had another recipe or other photos; start anew, without --resume")
-        self.state = State(**state | {"curve": [Epoch(**epoch) for epoch in state["curve"]]})
+            raise Conflict("the training that was cut short had another recipe or other photos; begin anew (--anew)")
+        budget = self.state.budget or state["budget"]
+        self.state = State(**state | {"budget": budget, "curve": [Epoch(**epoch) for epoch in state["curve"]]})
         self.net.load_state_dict(checkpoint.part_of(tensors, "net/"))
         self.objective.load_state_dict(checkpoint.part_of(tensors, "objective/"))
         self.best = {name: tensor.to(self.device) for name, tensor in checkpoint.part_of(tensors, "best/").items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mingmu.core.errors import Conflict
+from mingmu.train.identity import check_same
 from mingmu.train.recipe import AugmentTable, Recipe
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mingmu.train.run import Epoch
 
 JOURNAL = "tries.journal"
+STUDY = "search"
+OVER = "over"  # what a study says of itself when its best network was published
 DRAWN_FIRST = 5  # tries that are drawn evenly, before what they showed decides
 JUDGED_AFTER = 3  # tries that nothing is given up before
 LEFT_ALONE = 0.25  # share of its epochs that nothing is given up in
@@ -31,29 +34,26 @@ MIXUP = 0.4
 
 
 def opened(folder: Path, recipe: Recipe, identity: str, *, resume: bool) -> Study:
-    """The tries that `folder` keeps, or none yet. The first one is the recipe itself; what was cut short is tried again.
-
-    Raises Conflict when there is nothing to resume, or something else.
+    """The tries that `folder` keeps; without `resume` they are forgotten. The first one is the recipe itself; what was cut short is tried
+    again. Raises Conflict when there is something else to resume.
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
     from optuna.trial import TrialState
 
-    if resume and not (folder / JOURNAL).exists():
-        raise Conflict("there is no search that could go on; start one without --resume")
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-        study_name="search",
+        study_name=STUDY,
         load_if_exists=True,
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=JUDGED_AFTER, n_warmup_steps=1 + round(LEFT_ALONE * recipe.schedule.epochs)),
     )
-    if study.user_attrs.get("identity", identity) != identity:
-        raise Conflict("the search that was cut short had another recipe or other photos; start anew, without --resume")
+    check_same(study.user_attrs.get("identity", identity), identity, "search")
     study.set_user_attr("identity", identity)
+    study.set_user_attr(OVER, False)
     if not study.trials:
         study.enqueue_trial(_settings(recipe))
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
@@ -61,6 +61,20 @@ def opened(folder: Path, recipe: Recipe, identity: str, *, resume: bool) -> Stud
         study.enqueue_trial(trial.params)
     study.sampler = optuna.samplers.TPESampler(seed=recipe.seed + len(study.trials), n_startup_trials=DRAWN_FIRST)
     return study
+
+
+def check_start(folder: Path, *, resume: bool, anew: bool) -> None:
+    """Raise Conflict where a search was cut short in `folder` and nobody says what becomes of it, or where none is there to go on."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    there = (folder / JOURNAL).exists() and not anew
+    if resume and not there:
+        raise Conflict("there is no search that could go on; start one without --resume")
+    if there and not resume:
+        study = optuna.load_study(storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))), study_name=STUDY)
+        if not study.user_attrs.get(OVER):
+            raise Conflict(f"the last search was cut short after {len(study.trials)} tries; go on with --resume, or begin anew with --anew")
 
 
 @contextmanager

@@ -45,9 +45,13 @@ class Team:
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def check_batch(self, size: int) -> None:
-        """Raise BadRequest for a batch that cannot be parted into equal shares."""
-        if size % self.size:
-            raise BadRequest(f"a batch of {size} photos has no equal shares for {self.size} processes; change batch, or their number")
+        """Raise BadRequest for a batch of which not everybody gets a photo."""
+        if size < self.size:
+            raise BadRequest(f"a batch of {size} photos has too few for {self.size} processes; change batch, or their number")
+
+    def weight(self, count: int) -> float:
+        """How much this process's mean counts, so that the mean over all is that of so many rows, also where shares differ by one."""
+        return (self.share(count).stop - self.share(count).start) * self.size / count
 
     def told(self, make: Callable[[], T]) -> T:
         """What the first process makes, for all; the others wait for it. What it raises is raised in each."""
@@ -153,13 +157,15 @@ class SharedNorm(nn.BatchNorm2d):
     def _over_all(self, x: Tensor) -> Tensor:
         team = current()
         variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-        mean, square = team.mean(torch.stack([mean, variance + mean**2]))
+        places = torch.full_like(mean, x.numel() // x.shape[1])  # of which another process may have more
+        own, squares, places = team.mean(torch.stack([places * mean, places * (variance + mean**2), places]))
+        mean, square = own / places, squares / places
         variance = square - mean**2
-        self._remember(mean.detach(), variance.detach(), team.size * x.numel() // len(mean))
+        self._remember(mean.detach(), variance.detach(), team.size * places[0].detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         return (x * scale.view(1, -1, 1, 1) + (self.bias - mean * scale).view(1, -1, 1, 1)).to(x.dtype)
 
-    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the averages that serve, as batch normalisation does, with the unbiased variance."""
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)

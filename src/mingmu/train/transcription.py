@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional
 
-from mingmu.train.augment import augment
-from mingmu.train.feed import PAD, Batch, Photos
+from mingmu.train.augment import Lots, augment
+from mingmu.train.feed import PAD, Photos
 from mingmu.train.nets.learner import Learner
-from mingmu.train.objective import Objective
+from mingmu.train.objective import Objective, Portion
 from mingmu.train.prediction import predict
-from mingmu.train.recipe import Recipe
 
 
 class Transcription(Objective):
@@ -29,9 +28,11 @@ class Transcription(Objective):
         super().__init__()
         self._frame = frame
 
-    def prepared(self, net: Learner, batch: Batch, size: int, recipe: Recipe, done: float, chance: Generator) -> tuple[Tensor, Tensor]:
+    def prepared(self, net: Learner, portion: Portion) -> tuple[Tensor, Tensor]:
         """Changed photos, and texts [N, L]. No two photos are mixed: half of two texts is no text."""
-        return augment(batch.pixels, self._frame, recipe.augment, chance), batch.truth
+        batch, rows = portion.batch, portion.rows
+        lots = Lots(portion.chance, len(batch.truth), rows)
+        return augment(batch.pixels[rows], self._frame, portion.recipe.augment, lots, portion.served), batch.truth[rows]
 
     def forward(self, net: Learner, pixels: Tensor, targets: Tensor) -> Tensor:
         return loss_of(net(pixels), targets)
@@ -55,9 +56,11 @@ def spelling(texts: Sequence[str], alphabet: Sequence[str]) -> NDArray[np.int64]
 def loss_of(logits: Tensor, texts: Tensor) -> Tensor:
     """The mean over N of logits [N, T, C] and texts [N, L], by the character; what cannot be spelled in T columns counts nothing."""
     columns = logits.float().log_softmax(dim=2).transpose(0, 1)
+    if torch.are_deterministic_algorithms_enabled():
+        columns, texts = columns.cpu(), texts.cpu()  # a GPU sums its slopes in any order
     lengths = (texts != PAD).sum(dim=1)
     spans = torch.full_like(lengths, len(columns))
-    return functional.ctc_loss(columns, texts.clamp(min=0), spans, lengths, zero_infinity=True)
+    return functional.ctc_loss(columns, texts.clamp(min=0), spans, lengths, zero_infinity=True).to(logits.device)
 
 
 def spelled(logits: Tensor) -> Sequence[list[int]]:

@@ -9,13 +9,13 @@ from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
-from mingmu.verbs.reading import train_reader
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
     STDIN,
     Opened,
     Progress,
     Pulled,
+    Step,
     Stored,
     Verified,
     available,
@@ -32,6 +32,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
+from mingmu.verbs.runs import can_go_on, run_of, search_of, smaller_of
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
@@ -52,6 +53,7 @@ __all__ = [
     "Running",
     "Searched",
     "Shrunk",
+    "Step",
     "Stored",
     "Teaching",
     "Trained",
@@ -61,6 +63,7 @@ __all__ = [
     "audit",
     "available",
     "batch",
+    "can_go_on",
     "clean",
     "compare",
     "compress",
@@ -84,17 +87,19 @@ __all__ = [
     "read_dataset",
     "recognize",
     "run_batch",
+    "run_of",
     "running",
     "search",
+    "search_of",
     "show",
     "shrink",
     "silent",
+    "smaller_of",
     "teach",
     "teach_again",
     "teach_dataset",
     "train",
     "train_dataset",
-    "train_reader",
     "tune",
     "untune",
     "verify",

@@ -1,16 +1,16 @@
-"""What a network learns: labelled photos in their parts, as it sees them, and the recipe; and the way from there to a recognizer."""
+"""What a network learns: a lesson as it sees it, and the recipe; and the way from there to a recognizer."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from mingmu.core.cpus import cpu_count
@@ -19,17 +19,14 @@ from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.runtime import TEXT
 from mingmu.core.sealing import seal_network
-from mingmu.data import splits
-from mingmu.data.dataset import Dataset, Example
-from mingmu.data.finding import Finding
+from mingmu.data.dataset import Blobs
 from mingmu.evaluate.report import Epoch as LearnedIn
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
-from mingmu.train.recipe import Recipe
-from mingmu.verbs import parting
+from mingmu.train.recipe import MOST_EPOCHS, Recipe, Task
 from mingmu.verbs.boxing import boxed_in_frames
-from mingmu.verbs.measuring import UNREAD
-from mingmu.verbs.recognizing import Progress, ensure
+from mingmu.verbs.curriculum import Lesson
+from mingmu.verbs.recognizing import Progress, Step, ensure
 from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
@@ -39,74 +36,29 @@ if TYPE_CHECKING:
     from mingmu.train.objective import Objective
     from mingmu.train.run import Epoch, Now
 
-LearnedTask: TypeAlias = Literal["classify", "detect", "read"]
-
 NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
-TEST_SHARE = 0.2
-HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
 COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
-AFTERWARDS = 15.0  # seconds that sealing and a report take on two cores, whatever the network
+SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
+SEALING_A_LAYER = 0.035  # seconds more for each of its layers
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """Labelled photos and the parts that they play."""
+def time_to_learn(seconds: float, spent: float, net: Learner, size: tuple[int, int], photos: int) -> float:
+    """Of so many seconds all told, what is left for learning; what sealing, and measuring on so many photos of a size, will take is set
+    aside.
 
-    dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
-    findings: tuple[Finding, ...]
-    task: LearnedTask = "classify"
+    Raises BadRequest for too little.
+    """
+    from mingmu.train.feed import Photos
+    from mingmu.train.prediction import seconds_to_predict
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What the network can say: labels, or the characters of the texts that teach."""
-        taught = Dataset(self.part("train"))
-        if self.task == "read":
-            return tuple(sorted({character for text in taught.labels for character in text}))
-        return taught.labels if self.task == "classify" else taught.boxed_labels
-
-    def part(self, split: str) -> tuple[Example, ...]:
-        """The examples of a part that say what they show; none to learn from that is nearly the same as one of the test part.
-
-        To a detector, a photo without a label says that there is nothing.
-        """
-        said = Dataset.of(example for example in self.dataset if example.split == split)
-        return said.with_boxes().examples if self.task == "detect" else tuple(example for example in said if example.labels)
-
-
-def lesson_of(
-    store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress, task: LearnedTask = "classify"
-) -> Lesson:
-    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    if dataset.multi_label and task == "classify":
-        raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
-    groups = parting.groups_of(dataset, store, progress)
-    parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
-    tested = {int(groups[at]) for at in parts.test}
-    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
-    examples = []
-    for at, example in enumerate(dataset):
-        leaks = at not in side and int(groups[at]) in tested
-        examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings), task)
-    _check(lesson)
-    return lesson
-
-
-def _check(lesson: Lesson) -> None:
-    if lesson.task == "detect" and not lesson.labels:
-        raise BadRequest("no readable photo has a box to learn from; boxes come from COCO, Pascal VOC and YOLO files")
-    if lesson.task == "classify" and len(lesson.labels) < 2:
-        unread = sum(len(each.where) for each in lesson.findings if each.kind in UNREAD)
-        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
-        raise BadRequest(f"there are readable photos of {len(lesson.labels)} labels to learn from; training needs at least 2{hint}")
-    if not lesson.part("test"):
-        raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
-    known = lesson.dataset.labels if lesson.task == "classify" else lesson.dataset.boxed_labels
-    missing = sorted({*known} - {*lesson.labels})
-    if missing:
-        raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
+    few = Photos(np.zeros((TIMED, size[1], size[0], 3), np.uint8), np.zeros(TIMED, np.int64))
+    sealing = SEALING + SEALING_A_LAYER * sum(not [*layer.children()] for layer in net.modules())
+    left = seconds - spent - sealing - SLOWER * seconds_to_predict(net, few) / TIMED * photos
+    if left <= 0:
+        raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
+    return left
 
 
 @dataclass(frozen=True)
@@ -128,22 +80,14 @@ class Course:
         cls, store: Store, name: str, lesson: Lesson, recipe: Recipe, pixels: PixelSpec, folder: Path, progress: Progress
     ) -> Course:
         """With the photos decoded, once for all trainings in `folder`. Raises BadRequest where a label has none that can be read."""
-        from mingmu.train.feed import Photos, decoded, roomy
-        from mingmu.train.transcription import spelling
+        from mingmu.train.feed import Photos, decoded, roomy, served
 
         found = []
-        for split, spec in (("train", roomy(pixels) if lesson.task == "classify" else pixels), ("val", pixels)):
-            part = lesson.part(split)
-            images = [*dict.fromkeys(example.image for example in part)]
+        room = (roomy(pixels), served(pixels)) if lesson.task == "classify" else (pixels, 1.0)
+        for split, (spec, shown) in (("train", room), ("val", (pixels, 1.0))):
+            images = [*dict.fromkeys(example.image for example in lesson.part(split))]
             seen = decoded(folder / split, spec, images, store.blobs, lambda share: progress("decoding", share))
-            if lesson.task == "detect":
-                found.append(Photos(seen.pixels, boxed_in_frames(part, seen.images, lesson.labels, pixels, store.blobs)))
-                continue
-            label = {example.image: example.labels[0] for example in part}
-            if lesson.task == "read":
-                found.append(Photos(seen.pixels, spelling([label[image] for image in seen.images], lesson.labels)))
-                continue
-            found.append(Photos(seen.pixels, np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)))
+            found.append(Photos(seen.pixels, _truth(lesson, split, seen.images, pixels, store.blobs), shown))
         if lesson.task == "classify" and len(np.unique(found[0].truth)) < len(lesson.labels):
             raise BadRequest("no photo of some label can be read; mingmu audit says which")
         return cls(store, name, lesson, recipe, pixels, found[0], found[1], folder, progress)
@@ -155,22 +99,7 @@ class Course:
 
     def network(self) -> tuple[Any, Origin]:
         """The recipe's network, before it has learned, and where its weights are from."""
-        return network_of(self.store, self.lesson, self.recipe, self.pixels)
-
-    def budget(self, seconds: float, spent: float, net: Learner, tested: int | None = None) -> float:
-        """Of so many seconds all told, what is left for learning.
-
-        What sealing, and measuring on `tested` photos (the test part's), will take is set aside. Raises BadRequest for too little.
-        """
-        from mingmu.train.prediction import seconds_to_predict
-
-        few = replace(self.photos[:TIMED], pixels=self.photos.pixels[:TIMED, : self.side, : self.side])
-        count = len(self.lesson.part("test")) if tested is None else tested
-        measuring = SLOWER * seconds_to_predict(net, few) / len(few) * count
-        left = seconds - spent - AFTERWARDS - measuring
-        if left <= 0:
-            raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
-        return left
+        return network_of(self.store, self.lesson.task, self.lesson.labels, self.recipe, self.pixels)
 
     def learned_by(
         self,
@@ -186,7 +115,6 @@ class Course:
         from mingmu.train.fit import fit
 
         feed = Feed(self.photos, min(self.recipe.batch, len(self.photos)), self.recipe.balance, self.recipe.seed)
-        objective = self._objective(net)
         return fit(
             net,
             feed,
@@ -194,14 +122,14 @@ class Course:
             self.recipe,
             self.folder,
             size=self.side,
-            objective=objective,
+            objective=self.objective(net),
             identity=identity,
             budget=budget,
             resume=resume,
             watch=watch or _telling(self.progress),
         )
 
-    def _objective(self, net: Learner) -> Objective | None:
+    def objective(self, net: Learner) -> Objective | None:
         """What is made small; None: the cross-entropy. Raises BadRequest for a teacher that cannot teach this."""
         from mingmu.train.distil import Distilled, Teacher
         from mingmu.train.nets.classifier import Classifier
@@ -267,25 +195,38 @@ class Course:
         return {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
 
 
-def task_of(recipe: Recipe) -> LearnedTask:
+def _truth(lesson: Lesson, split: str, images: Sequence[str], pixels: PixelSpec, blobs: Blobs) -> NDArray[Any]:
+    """What the images of a part show, as photos to learn from have it."""
+    from mingmu.train.transcription import spelling
+
+    part = lesson.part(split)
+    if lesson.task == "detect":
+        return boxed_in_frames(part, images, lesson.labels, pixels, blobs)
+    label = {example.image: example.labels[0] for example in part}
+    if lesson.task == "read":
+        return spelling([label[image] for image in images], lesson.labels)
+    return np.array([lesson.labels.index(label[image]) for image in images], np.int64)
+
+
+def task_of(recipe: Recipe) -> Task:
     """What a recipe's network learns to do."""
-    from mingmu.train.nets import net_named
+    from mingmu.train.nets import net_of
 
-    return net_named(recipe.net.name).task
+    return net_of(recipe.net).task
 
 
-def network_of(store: Store, lesson: Lesson, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
-    """The network of a recipe, before it has learned, and where its weights are from."""
+def network_of(store: Store, task: Task, labels: Sequence[str], recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
+    """The network of a recipe for labels, before it has learned, and where its weights are from."""
     from mingmu.train.nets import build
     from mingmu.train.nets.detectors import build_detector
     from mingmu.train.nets.readers import build_reader
 
-    size, count = pixels.size[0], len(lesson.labels)
-    if lesson.task == "read":
-        return build_reader(recipe.net, lesson.labels, recipe.seed)
-    if lesson.task == "detect":
-        return build_detector(recipe.net, size, count, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
-    return build(recipe.net, size, count, recipe.seed)
+    size = pixels.size[0]
+    if task == "read":
+        return build_reader(recipe.net, labels, recipe.seed)
+    if task == "detect":
+        return build_detector(recipe.net, size, len(labels), lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
+    return build(recipe.net, size, len(labels), recipe.seed)
 
 
 def as_reported(curve: Sequence[Epoch]) -> tuple[LearnedIn, ...]:
@@ -300,11 +241,6 @@ def check_installed(*more: str) -> None:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'mingmu[train]'")
 
 
-def identity_of(dataset: str, recipe: Recipe) -> str:
-    """What a training must share with the one that it goes on from, with the digest of what it learned from."""
-    return hashlib.sha256(f"{dataset}\n{recipe.model_dump_json()}".encode()).hexdigest()
-
-
 def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
     """The recipe with the version of its teacher named, so that it always means the same. Raises NotFound."""
     if recipe.distil.teacher is None:
@@ -313,24 +249,64 @@ def with_teacher_pinned(store: Store, recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": f"{version.name}@{version.version}"})})
 
 
+def with_epochs(recipe: Recipe, epochs: int | None, seconds: float | None, going_on: Path | None) -> Recipe:
+    """The recipe with the epochs that are asked for; or with those of what was cut short in a folder; or with so many that the time that
+    is given ends the training.
+    """
+    from mingmu.train import checkpoint
+    from mingmu.train.identity import recipe_of
+
+    state = checkpoint.state_of(going_on) if going_on else None
+    before = recipe_of(state["identity"]).schedule.epochs if state else None
+    return recipe.changed(epochs=epochs or before or (None if seconds is None else MOST_EPOCHS))
+
+
+def as_learned(recipe: Recipe, curve: Sequence[Epoch]) -> Recipe:
+    """The recipe as it was followed: where a time ended the training, with the epochs that it took."""
+    return recipe.changed(epochs=len(curve)) if recipe.schedule.epochs == MOST_EPOCHS else recipe
+
+
+def words(now: Now) -> str:
+    """Where a training stands, for a line of a terminal."""
+    right = ""
+    if now.last and now.last.held_out_accuracy is not None:
+        right = f", {now.last.held_out_accuracy:.1%} {'AP50' if _boxed(now.last) else 'right'}"
+    return f"{_of(now.epoch, now)}: loss {now.loss:.3f}{right}, {now.images_per_second:.0f} images/s, {_left(now)}"
+
+
 def _telling(progress: Progress) -> Callable[[Now], None]:
-    """Passes on how far it is. What is said changes with each epoch only, so that a log does not fill."""
+    """Passes on how far it is, for logs once an epoch."""
     said = {0: "training"}
     progress(said[0], 0.0)
 
     def watch(now: Now) -> None:
         number = now.last.number if now.last else 0
         if now.last and number not in said:
-            said[number] = _words(now.last, now)
-        progress(said[number], now.done)
+            said[number] = _over(now.last, now)
+        progress(Step(said[number], words(now)), now.done)
 
     return watch
 
 
-def _words(last: Epoch, now: Now) -> str:
+def _over(last: Epoch, now: Now) -> str:
+    """What a log has of an epoch."""
     right = ""
-    if last.held_out_accuracy is not None:  # of detectors no loss is looked at
-        what = "AP50 on held-out photos" if last.held_out_loss is None else "of held-out photos right"
-        right = f", {last.held_out_accuracy:.1%} {what}"
-    speed = f"{last.images_per_second:.0f} images/s, {now.seconds_left:.0f} s left"
-    return f"epoch {last.number} of {now.epochs}: loss {last.loss:.3f}{right}, {speed}"
+    if last.held_out_accuracy is not None:
+        right = f", {last.held_out_accuracy:.1%} {'AP50 on held-out photos' if _boxed(last) else 'of held-out photos right'}"
+    return f"{_of(last.number, now)}: loss {last.loss:.3f}{right}, {last.images_per_second:.0f} images/s, {_left(now)}"
+
+
+def _boxed(epoch: Epoch) -> bool:
+    """Whether it is of a detector, of which no loss is looked at."""
+    return epoch.held_out_loss is None
+
+
+def _of(number: int, now: Now) -> str:
+    return f"epoch {number}" if now.epochs == MOST_EPOCHS else f"epoch {number} of {now.epochs}"
+
+
+def _left(now: Now) -> str:
+    minutes = now.seconds_left / 60
+    if minutes < 2:
+        return f"{now.seconds_left:.0f} s left"
+    return f"{minutes:.0f} min left" if minutes < 120 else f"{minutes / 60:.1f} h left"

@@ -47,6 +47,17 @@ IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 STDIN = "-"
 
 
+class Step(str):
+    """A step as a log has it, once; a terminal shows `now` in its place, which may change all the while."""
+
+    now: str
+
+    def __new__(cls, said: str, now: str = "") -> Step:
+        step = super().__new__(cls, said)
+        step.now = now or said
+        return step
+
+
 def silent(_step: str, _share: float) -> None:
     """Nobody watches."""
 

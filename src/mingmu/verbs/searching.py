@@ -16,9 +16,18 @@ from mingmu.data import reading
 from mingmu.evaluate.summary import headline
 from mingmu.registry.store import Store
 from mingmu.registry.teachable import check_teachable
+from mingmu.train.identity import identity_of
 from mingmu.train.recipe import Recipe
-from mingmu.verbs.course import Course, check_installed, identity_of, lesson_of, with_teacher_pinned
-from mingmu.verbs.recognizing import Progress, silent
+from mingmu.verbs import runs
+from mingmu.verbs.course import (
+    Course,
+    check_installed,
+    time_to_learn,
+    with_teacher_pinned,
+    words,
+)
+from mingmu.verbs.curriculum import TEST_SHARE, check_trainable, lesson_of
+from mingmu.verbs.recognizing import Progress, Step, silent
 from mingmu.verbs.teaching import SHIPPED
 from mingmu.verbs.training import Trained, published
 
@@ -53,56 +62,71 @@ def search(
     trials: int | None = None,
     seconds: float | None = None,
     resume: bool = False,
+    anew: bool = False,
     progress: Progress = silent,
 ) -> Searched:
     """Try recipes around a first one, and publish what the best of them made as `name`. `trials` count with those before `resume`.
 
-    They are judged by the held-out photos alone: nobody looks at the test part before the best is chosen. What is worse than half
-    of the others were after as many epochs is given up. Raises BadRequest, Conflict, NotFound, MissingExtra.
+    A search that was cut short goes on with `resume`, and is given up with `anew`. Recipes are judged by the held-out photos alone: nobody
+    looks at the test part before the best is chosen. What is worse than half of the others were after as many epochs is given up.
+    Raises BadRequest, Conflict, NotFound, MissingExtra.
     """
     began = time.monotonic()
     check_installed()
     if find_spec("optuna") is None:
         raise MissingExtra("a search needs optuna: pip install 'mingmu[search]'")
-    check_teachable(store, name, SHIPPED)
-    course = _course(store, source, name, recipe, progress)
-    deadline = math.inf
-    if seconds is not None:
-        deadline = time.monotonic() + course.budget(seconds, time.monotonic() - began, course.network()[0])
     from mingmu.train import search as tries
 
-    with tries.quiet():
-        identity = identity_of(course.lesson.dataset.digest, course.recipe)
+    with runs.alone(store, name), tries.quiet():
+        check_teachable(store, name, SHIPPED)
+        tries.check_start(runs.search_of(store, name), resume=resume, anew=anew)
+        course = _course(store, source, name, recipe, seconds, progress)
+        deadline = math.inf if seconds is None else time.monotonic() + _left(course, seconds, began)
+        identity = identity_of(course.recipe, dataset=course.lesson.dataset.digest)
         study = tries.opened(_folder(course), course.recipe, identity, resume=resume)
         count = trials or (TRIALS if seconds is None else None)
         while time.monotonic() < deadline and (count is None or len(_over(study)) < count):
             _try(course, study, count, deadline)
-    if not _complete(study):
-        raise BadRequest(f"none of {len(study.trials)} recipes got to its end; give the search more time, or lower optimiser.rate")
-    return _found(course, study)
+        if not _complete(study):
+            raise BadRequest(f"none of {len(study.trials)} recipes got to its end; give the search more time, or lower optimiser.rate")
+        found = _found(course, study)
+        study.set_user_attr(tries.OVER, True)
+        runs.free_photos(course.folder)
+        return found
 
 
-def _course(store: Store, source: Path, name: str, recipe: Recipe, progress: Progress) -> Course:
-    """What all trials share, with the first recipe."""
-    from mingmu.train.nets import net_named
+def _course(store: Store, source: Path, name: str, recipe: Recipe, seconds: float | None, progress: Progress) -> Course:
+    """What all trials share, with the first recipe. Whatever would be refused of each is refused here."""
+    from mingmu.train.nets import build, net_of
 
-    net = net_named(recipe.net.name)
+    began = time.monotonic()
+    net = net_of(recipe.net)
     if net.task != "classify":
         raise BadRequest(f"{recipe.net.name} is no classifier; recipes are searched for classifiers alone, so far (mingmu train)")
     if net.head != "linear":
         raise BadRequest(f"{recipe.net.name} finds its settings itself; train it (mingmu train)")
+    pinned, pixels = with_teacher_pinned(store, recipe), recipe.pixels(net.size)
     found = reading.read(source, store.blobs, progress)
+    check_trainable(found.dataset, found.findings)
+    first, _ = build(recipe.net, pixels.size[0], len(found.dataset.labels), recipe.seed)
+    if seconds is not None:
+        time_to_learn(seconds, time.monotonic() - began, first, pixels.size, round(TEST_SHARE * len(found.dataset)))
     lesson = lesson_of(store, found.dataset, found.findings, recipe.seed, progress)
-    pinned, folder = with_teacher_pinned(store, recipe), store.data_dir / "runs" / name
-    course = Course.prepared(store, name, lesson, pinned, recipe.pixels(net.size), folder, progress)
+    course = Course.prepared(store, name, lesson, pinned, pixels, runs.run_of(store, name), progress)
     if not len(course.held_out):
         raise BadRequest("there are too few photos to hold some out, which recipes could be judged by; train with one (mingmu train)")
+    course.objective(first)
     return course
+
+
+def _left(course: Course, seconds: float, began: float) -> float:
+    """Seconds for all tries together."""
+    return time_to_learn(seconds, time.monotonic() - began, course.network()[0], course.pixels.size, len(course.lesson.part("test")))
 
 
 def _folder(course: Course) -> Path:
     """Of the search: its study, and the checkpoints of its trials."""
-    return course.folder / "search"
+    return runs.search_of(course.store, course.name)
 
 
 def _try(course: Course, study: Study, count: int | None, deadline: float) -> None:
@@ -110,6 +134,7 @@ def _try(course: Course, study: Study, count: int | None, deadline: float) -> No
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
+    from mingmu.train.fit import Diverged
     from mingmu.train.search import varied, worth
 
     trial = study.ask()
@@ -119,7 +144,7 @@ def _try(course: Course, study: Study, count: int | None, deadline: float) -> No
     try:
         tried = replace(course, recipe=varied(course.recipe, trial), folder=folder)
         curve = tried.learned_by(tried.network()[0], budget=left, watch=watch)
-    except (TrialPruned, BadRequest) as error:  # BadRequest: its loss was no longer a number
+    except (TrialPruned, Diverged) as error:
         trial.set_user_attr("given up", str(error))
         study.tell(trial, state=TrialState.PRUNED)
     else:
@@ -128,7 +153,7 @@ def _try(course: Course, study: Study, count: int | None, deadline: float) -> No
         study.tell(trial, worth(best, len(course.held_out)))
     kept = str(study.best_trial.number) if _complete(study) else None
     for other in _folder(course).iterdir():
-        if other.is_dir() and other.name != kept:
+        if other.is_dir() and other.name not in (kept, *runs.DECODED):
             shutil.rmtree(other)
 
 
@@ -140,10 +165,11 @@ def _judging(course: Course, study: Study, trial: Trial, count: int | None) -> C
 
     before, seen = len(_over(study)), [0]
     best = f", {study.best_trial.user_attrs['accuracy']:.1%} of held-out photos right so far" if _complete(study) else ""
-    said = f"recipe {before + 1}{f' of {count}' if count else ''}{best}"
+    number = f"recipe {before + 1}{f' of {count}' if count else ''}"
+    said = f"{number}{best}"
 
     def watch(now: Now) -> None:
-        course.progress(said, (before + now.done) / count if count else now.done)
+        course.progress(Step(said, f"{number}, {words(now)}"), (before + now.done) / count if count else now.done)
         if now.last is None or now.last.number == seen[0] or now.done >= 1:
             return
         seen[0] = now.last.number

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -22,8 +23,19 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tunings
 from mingmu.train import recipe as recipes
+from mingmu.train.identity import identity_of
 from mingmu.train.recipe import Recipe
-from mingmu.verbs.course import Course, Lesson, as_reported, check_installed, identity_of, lesson_of, with_teacher_pinned
+from mingmu.verbs import runs
+from mingmu.verbs.course import (
+    Course,
+    as_learned,
+    as_reported,
+    check_installed,
+    time_to_learn,
+    with_epochs,
+    with_teacher_pinned,
+)
+from mingmu.verbs.curriculum import Lesson, check_trainable, lesson_of
 from mingmu.verbs.heat import Heat, heat_of
 from mingmu.verbs.lessons import last_lesson, merged
 from mingmu.verbs.measuring import keep as keep_report
@@ -63,27 +75,41 @@ def shrink(
     keep: float | None = None,
     net: str | None = None,
     recipe: Recipe | None = None,
+    size: int | None = None,
     epochs: int | None = None,
     seconds: float | None = None,
     resume: bool = False,
+    anew: bool = False,
     progress: Progress = silent,
 ) -> Shrunk:
     """Make a smaller version of a recognizer, which learns from it; published if it is as good, and faster.
 
     Its own network is pruned to the share `keep` of its multiplications; or, with `net`, another network learns from it. The photos are
     those it learned from, and those of `source`; it is judged on the part of them that neither has seen, also in INT8. Where only INT8
-    is not as good, it learns on with INT8's errors. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever a proof raises.
+    is not as good, it learns on with INT8's errors. It looks at as many pixels as its parent, or at `size` a side. `epochs`, `seconds`,
+    `resume` and `anew` are as for `train`. Raises BadRequest, Conflict, NotFound, MissingExtra, and whatever a proof raises.
     """
     began = time.monotonic()
     check_installed("torch_pruning")
     version = ensure(store, reference, progress)
-    recognizer, sealed = opened(store, version)
-    parent = replace(recognizer, network=sealed)
-    plan = _plan(store, version, parent, net, recipe, epochs)
-    lesson, judged = _photos(store, version, parent, source, plan.seed, progress)
-    student = _student(store, version, parent, plan, lesson, keep or (KEEP if net is None else 1.0), progress)
-    left = None if seconds is None else student.budget(seconds, time.monotonic() - began, len(judged))
-    student.learn(left, resume)
+    with runs.alone(store, version.name):
+        folder = runs.smaller_of(store, version.name)
+        runs.check_start(folder, "shrinking", resume=resume, anew=anew)
+        recognizer, sealed = opened(store, version)
+        parent = replace(recognizer, network=sealed)
+        plan = with_epochs(_plan(store, version, parent, net, recipe, size), epochs, seconds, folder if resume else None)
+        lesson, judged = _photos(store, version, parent, source, plan.seed, progress)
+        student = _student(store, version, parent, plan, lesson, keep or (KEEP if net is None else 1.0), folder, progress)
+        left = None if seconds is None else student.budget(seconds, time.monotonic() - began, len(judged))
+        student.learn(left, resume)
+        done = _judged(store, student, parent, judged, left)
+        shutil.rmtree(folder, ignore_errors=True)
+        return done
+
+
+def _judged(store: Store, student: Student, parent: Recognizer, judged: Dataset, left: float | None) -> Shrunk:
+    """What it is worth, as it learned and in INT8."""
+    version, lesson, progress = student.version, student.course.lesson, student.course.progress
     with heat_of(store, parent, f"{version.name}@{version.version}", judged, lesson, progress) as heat:
         exact = student.sealed()
         verdict = heat.enter(student.words, exact)
@@ -105,6 +131,7 @@ class Student:
     net: Classifier
     origin: Origin
     curve: list[Epoch] = field(default_factory=list)
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)  # that were sealed, by digest
     rounded: bool = False
 
     @property
@@ -114,12 +141,15 @@ class Student:
 
     def budget(self, seconds: float, spent: float, judged: int) -> float:
         """What is left for learning, with what judging three networks will take set aside."""
-        return self.course.budget(seconds, spent, self.net, 3 * judged)
+        return time_to_learn(seconds, spent, self.net, self.course.pixels.size, 3 * judged)
 
     def learn(self, budget: float | None, resume: bool) -> None:
-        identity = identity_of(f"{self.course.lesson.dataset.digest} {self.version.digest} {self.keep}", self.course.recipe)
-        share = None if budget is None else budget * (1 - ROUNDING)
+        recipe, share = self.course.recipe, None if budget is None else budget * (1 - ROUNDING)
+        identity = identity_of(recipe, dataset=self.course.lesson.dataset.digest, parent=self.version.digest, keep=self.keep)
+        if resume:
+            runs.check_same(self.course.folder, identity, "shrinking")
         self._add(self.course.learned_by(self.net, identity=identity, budget=share, resume=resume))
+        self.course = replace(self.course, recipe=as_learned(recipe, self.curve))
 
     def learn_rounded(self, budget: float | None) -> None:
         """Some more, a tenth as fast, with the errors that INT8 makes."""
@@ -141,24 +171,24 @@ class Student:
         """As it is now, proven."""
         made: dict[str, JsonValue] = {"how": "mingmu shrink", "keep": self.keep, "rounded": self.rounded}
         digest = self.course.sealed(self.net, self.origin, self.curve, made, parent=self.version.digest)
+        self.weights[digest] = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         return Library(self.course.store, threads=cpu_count()).open(digest)
 
 
-def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, epochs: int | None) -> Recipe:
+def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, size: int | None) -> Recipe:
     """How the student learns: as its parent did, unless told otherwise; on the same view; and from its parent."""
-    from mingmu.train.nets import net_named
+    from mingmu.train.nets import net_of
 
     if parent.manifest.task != "classify" or parent.manifest.multi_label:
         raise BadRequest(f"{version.name} does not say one label of a photo; only what does can be shrunk")
     recipe = recipe or _recipe_of(parent) or recipes.read("fast")
     view = parent.manifest.pixels
-    seen = {"fit": view.fit, "margin": view.margin, "size": recipe.net.size or view.size[0]}
-    which = {"name": net} if net else _own_net(store, parent)
-    if net_named(which["name"]).head != "linear":
-        raise BadRequest(f"{which['name']} stays as it is below its head and can be no smaller; name another network (--net)")
-    table = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
-    planned = recipe.model_copy(update={"net": recipe.net.model_copy(update=seen | which), "distil": table})
-    return with_teacher_pinned(store, planned.changed(epochs=epochs))
+    seen = {"fit": view.fit, "margin": view.margin, "size": size or view.size[0]}
+    table = recipe.net.model_copy(update=seen | ({"name": net} if net else _own_net(store, parent)))
+    if net_of(table).head != "linear":
+        raise BadRequest(f"{table.name} stays as it is below its head and can be no smaller; name another network (--net)")
+    distil = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
+    return with_teacher_pinned(store, recipe.model_copy(update={"net": table, "distil": distil}))
 
 
 def _own_net(store: Store, parent: Recognizer) -> dict[str, str]:
@@ -172,13 +202,18 @@ def _own_net(store: Store, parent: Recognizer) -> dict[str, str]:
         for name, known in NETS.items():
             if known.weights and catalog.entry(known.weights).provenance == origin.provenance:
                 return {"name": name, "weights": "published"}
-    raise Conflict(f"the network of {parent.manifest.name} cannot be pruned: it was not trained here; name one that learns from it (--net)")
+    why = "it was pruned already" if _pruned(parent) else "it was not trained here"
+    raise Conflict(f"the network of {parent.manifest.name} cannot be pruned: {why}; name one that learns from it (--net)")
 
 
 def _recipe_of(parent: Recognizer) -> Recipe | None:
-    """How a recognizer was trained; None if it was not, or was pruned afterwards."""
+    """How a recognizer was trained; None if it was not, or was pruned, so that it is no longer the recipe's network."""
     made_by = parent.manifest.made_by
-    return Recipe.model_validate(made_by["recipe"]) if made_by.get("how") == "mingmu train" else None
+    return Recipe.model_validate(made_by["recipe"]) if "recipe" in made_by and not _pruned(parent) else None
+
+
+def _pruned(parent: Recognizer) -> bool:
+    return parent.manifest.made_by.get("keep", 1) != 1
 
 
 def _photos(
@@ -190,6 +225,7 @@ def _photos(
         raise BadRequest(f"the photos that {version.name} learned from are not here; give labelled photos (--data)")
     found = reading.read(source, store.blobs, progress) if source else None
     dataset = merged(before or Dataset(()), found.dataset) if found else before or Dataset(())
+    check_trainable(dataset, found.findings if found else ())
     lesson = lesson_of(store, dataset, found.findings if found else (), seed, progress)
     if {*lesson.labels} != {*parent.manifest.labels}:
         odd = sorted({*lesson.labels} ^ {*parent.manifest.labels})
@@ -197,16 +233,17 @@ def _photos(
     return lesson, unseen(store, Dataset.of(lesson.part("test")), parent, progress=progress)
 
 
-def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, lesson: Lesson, keep: float, progress: Progress) -> Student:
+def _student(
+    store: Store, version: Version, parent: Recognizer, plan: Recipe, lesson: Lesson, keep: float, folder: Path, progress: Progress
+) -> Student:
     """The network that is to learn: pruned from what its parent is made of, or another."""
     from mingmu.train.prune import prune
 
-    folder = store.data_dir / "runs" / version.name / "smaller"
     course = Course.prepared(store, version.name, lesson, plan, plan.pixels(parent.manifest.pixels.size[0]), folder, progress)
     student, origin = course.network()
     own = _recipe_of(parent)
     if own and own.net.name == plan.net.name:
-        student.load_state_dict(_weights(store, version, parent, own))
+        student.load_state_dict(runs.kept_weights(store, version.digest))
         student.learned = True
         origin = parent.manifest.origin
     if keep < 1:
@@ -214,19 +251,6 @@ def _student(store: Store, version: Version, parent: Recognizer, plan: Recipe, l
         prune(student, course.side, keep)
         origin = origin.model_copy(update={"source": f"pruned; {origin.source}"})
     return Student(version, course, keep, student, origin)
-
-
-def _weights(store: Store, version: Version, parent: Recognizer, recipe: Recipe) -> dict[str, object]:
-    """What a trained recognizer was sealed with, in torch's form, from its run. Raises Conflict where that is gone."""
-    from mingmu.train import checkpoint
-
-    folder = store.data_dir / "runs" / version.name
-    if not (folder / checkpoint.FILE).exists():
-        raise Conflict(f"the run of {version.name} is gone ({folder}); train it anew, or let another network learn from it (--net)")
-    tensors, state = checkpoint.load(folder)
-    if state["identity"] != identity_of(str(parent.manifest.made_by["dataset"]), recipe):
-        raise Conflict(f"{version.name} was trained again since version {version.version}; shrink the newest, or train that one anew")
-    return dict(checkpoint.part_of(tensors, "best/"))
 
 
 def _decided(heat: Heat, student: Student, data: str) -> Shrunk:
@@ -242,6 +266,8 @@ def _decided(heat: Heat, student: Student, data: str) -> Shrunk:
         "machine": str(Tunings(store.data_dir).machine),
     }
     artifact = store.add(partial(resealed, best.recognizer.artifact, {"parent": version.digest, "made_by": evidence}))
+    exact = best.recognizer.digest if best.recognizer.digest in student.weights else best.recognizer.manifest.parent or ""
+    runs.keep_weights(store, artifact.digest, student.weights[exact])
     recognizer, dataset = Library(store).open(artifact.digest), course.lesson.dataset
     report = report_of(recognizer, dataset, best.said, store)
     store.datasets.add(version.name, dataset.digest, dataset.to_lines())

@@ -13,8 +13,9 @@ from mingmu.core.manifest import Origin
 
 if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier, Parts
-    from mingmu.train.recipe import NetTable
+    from mingmu.train.recipe import NetTable, Task
 
+DOES: Mapping[Task, str] = {"classify": "says a label of each photo", "detect": "finds boxes", "read": "reads text"}
 TIMM, HF = "timm:", "hf:"
 
 
@@ -29,7 +30,7 @@ class Net:
     head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
 
     @property
-    def task(self) -> Literal["classify", "detect", "read"]:
+    def task(self) -> Task:
         if self.family == "reader":
             return "read"
         return "detect" if self.family in ("yolox", "rcnn") else "classify"
@@ -112,6 +113,35 @@ def net_named(name: str) -> Net:
     return NETS[name]
 
 
+def net_of(table: NetTable) -> Net:
+    """The network that a recipe names. Raises NotFound, and BadRequest where the name promises weights that it would not begin with."""
+    if table.name.startswith(TIMM) and "." in table.name and table.weights == "published":
+        network, _, tag = table.name.partition(".")
+        raise BadRequest(
+            f'{table.name} names weights, {tag}, too, which net.name alone does not fetch; in a recipe, say name = "{network}" and '
+            f'weights = "{table.name}", or weights = "none" to begin from nothing'
+        )
+    return net_named(table.name)
+
+
+def check_does(table: NetTable, task: Task | None) -> None:
+    """Raise BadRequest where the network of a recipe does something else than the task that was asked for."""
+    net = net_of(table)
+    if task and net.task != task:
+        fitting = [name for name, each in NETS.items() if each.task == task]
+        raise BadRequest(f"{table.name} {DOES[net.task]}; what {DOES[task]} is one of {', '.join(fitting[:6])} (--net, --task)")
+
+
+def beginning(table: NetTable) -> str:
+    """What the network of a recipe starts from, in words."""
+    net = net_of(table)
+    if table.features == "pixels" and net.head != "linear":
+        return f"{table.name} starts from the pixels"
+    if not net.has(table.weights):
+        return f"{table.name} starts from nothing"
+    return f"{table.name} starts from " + (f"the published weights of {net.weights}" if table.weights == "published" else table.weights)
+
+
 def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Classifier, Origin]:
     """The network that a recipe asks for, with its weights, and where they come from. What has none is drawn from the seed.
 
@@ -121,10 +151,9 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
 
     from mingmu.train.nets.classifier import Classifier, quicken, renormalise
 
-    net = net_named(table.name)
+    net = net_of(table)
     if net.task != "classify":
-        does = "finds boxes" if net.task == "detect" else "reads text"
-        raise BadRequest(f"{table.name} {does}; photos with a label each are for another network")
+        raise BadRequest(f"{table.name} {DOES[net.task]}; photos with a label each are for another network")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)

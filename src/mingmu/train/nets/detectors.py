@@ -10,8 +10,8 @@ import torch
 from mingmu.core.errors import BadModel, BadRequest
 from mingmu.core.manifest import Origin
 from mingmu.train.nets import Net, net_named
-from mingmu.train.nets.learner import Detector
 from mingmu.train.nets.files import take_up
+from mingmu.train.nets.learner import Detector
 from mingmu.train.recipe import HARMLESS, NetTable
 from mingmu.zoo import catalog
 

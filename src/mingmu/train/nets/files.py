@@ -26,7 +26,8 @@ def take_up(net: Learner, checkpoint: Path, own: str) -> None:
 
     Raises BadModel, BadRequest for a file that is no such checkpoint.
     """
-    known, ours = part_of(read_state(checkpoint), "best/"), net.state_dict()
+    found, ours = read_state(checkpoint), net.state_dict()
+    known = part_of(found, "best/") or found  # of a training that was cut short, or is over
     fitting = {key: tensor for key, tensor in known.items() if key in ours and tensor.shape == ours[key].shape}
     if missing := sorted(key for key in ours.keys() - fitting.keys() if not key.startswith(own)):
         raise BadModel(f"{checkpoint} has not the weights of this network: {missing[0]} is missing or of another shape")

@@ -20,8 +20,6 @@ from mingmu.zoo import catalog
 if TYPE_CHECKING:
     import onnx
 
-FRAME = (128, 32)  # pixels, width and height, that a line of text is read from
-FRAMES = {"ppocr": (160, 48)}  # of networks that look at another one
 MIDDLE = (127.5, 127.5, 127.5)
 WIDTH = 192  # channels of each column
 
