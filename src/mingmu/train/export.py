@@ -39,7 +39,7 @@ class _Whole(nn.Module):
         self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=1)
+        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=-1)
 
 
 class _Backbone(nn.Module):

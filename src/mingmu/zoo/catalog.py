@@ -208,8 +208,8 @@ CATALOG = (
         summary="number plates of any country, 416 px; a part of `plates`",
         source=OURS,
         file="zoo/weights/plate-detector.onnx",
-        sha256="0000000000000000000000000000000000000000000000000000000000000000",
-        size=1,
+        sha256="9a37e248526f60f33a8061a2c264def030c9869997b5156a3cdfa59ee82cafaa",
+        size=1_891_202,
         licence="Apache-2.0",
         provenance="YOLOX-nano by Megvii, fine-tuned by Mingmu's authors on Romanian road scenes by RobertLucian (MIT), in which "
         "tools/make_plate_photos.py put drawn plates of other countries",
@@ -221,8 +221,8 @@ CATALOG = (
         summary="one line of a number plate in Latin letters, European or American",
         source=OURS,
         file="zoo/weights/plate-reader.onnx",
-        sha256="0000000000000000000000000000000000000000000000000000000000000000",
-        size=1,
+        sha256="c4980daa100b61e8ced048efb05b1a0b7d721ad0d5cca939c948e6ce2fbf856e",
+        size=6_063_037,
         licence="Apache-2.0",
         provenance="PP-OCRv6 small by the PaddleOCR project of Baidu, fine-tuned by Mingmu's authors on plates that tools/make_plates.py "
         "drew; no photo of a real plate",
