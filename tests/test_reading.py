@@ -18,6 +18,8 @@ from mingmu.core.artifact import seal as seal_folder
 from mingmu.core.errors import BadArtifact, Unproven
 from mingmu.core.manifest import Manifest
 from mingmu.core.pixels import encode_png, whole
+from mingmu.data.dataset import Dataset, Example
+from mingmu.jobs import errands
 from mingmu.registry import garbage
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -166,6 +168,15 @@ def test_readers_are_measured_on_photos_that_are_named_after_their_texts(name: s
     assert (measured["schema"], measured["measures"]["exact"]["value"]) == ("mingmu-text-report/1", 0.5)
     assert "Its surest mistakes" in (tmp_path / "page.html").read_text()
     assert "It read 50.0 % of 2 texts" in run("evaluate", name, photo.parent).out
+
+
+def test_a_job_measures_a_reader_by_the_texts_that_it_reads(data_dir: Path) -> None:
+    store = Store(data_dir)
+    examples = [Example(store.blobs.put(tiny_text.picture(text)), (text,), f"{text}.png") for text in ("RG", "GR", "RGR")]
+    dataset = Dataset.of(examples)
+    store.datasets.add("words", dataset.digest, dataset.to_lines())
+    result = errands.evaluate(Settings(data_dir=data_dir), {"recognizer": "lines", "dataset": "words"}, lambda step, share: None)
+    assert (result["exact"]["value"], result["measured_on"]["examples"]) == (1, 3)
 
 
 def test_a_chain_leaves_and_arrives_with_its_parts(data_dir: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
 
 MOST_DRAWN = 2048  # pixels a side of a picture that is drawn on
+ROADS = 2  # that are gone at a time, for each thread: every one holds a picture as it is, and what was cut out of it
 MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class Host:
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._crew = Crew(self._workers)
+        self._roads = asyncio.Semaphore(ROADS * threads)
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._repertoire = Repertoire(self._library, self._loaders, most=settings.max_loaded)
         self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
@@ -225,7 +227,7 @@ class Host:
 
     async def _look(self, served: Served, image: bytes, deadline: float, explain: bool) -> Seen:
         if served.recognizer.chain:
-            return await self._see_all(served, await self._in(self._decoders, self._decode, served.recognizer, image, deadline), deadline)
+            return await self._see_all(served, image, deadline)
         if is_light(image):
             return await self._see(served, image, deadline, explain)
         decoded = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
@@ -241,14 +243,23 @@ class Host:
             return await self._see_all(served, decoded, deadline)
         return await self._see(served, decoded, deadline, explain=False)
 
-    async def _see_all(self, served: Served, decoded: Decoded, deadline: float) -> Seen:
+    async def _see_all(self, served: Served, image: bytes | Decoded, deadline: float) -> Seen:
         """What a chain makes of a picture. Its own looks take turns, too, but not those of the request: each image holds one of these."""
-        began = time.monotonic()
-        reading = await self.follow(served.recognizer.road(decoded.frame), deadline=deadline, turns=self.turns())
-        return Seen(decoded.frame, reading, None, decoded.seconds, 0.0, time.monotonic() - began, 1)
+        asked = time.monotonic()
+        async with self._roads:
+            waited = time.monotonic() - asked
+            if isinstance(image, bytes):
+                image = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
+            began = time.monotonic()
+            reading = await self._follow(served.recognizer.road(image.frame), deadline, self.turns())
+        return Seen(image.frame, reading, None, image.seconds, waited, time.monotonic() - began, 1)
 
     async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
         """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
+        async with self._roads:
+            return await self._follow(road, deadline, turns)
+
+    async def _follow(self, road: Road[T], deadline: float, turns: asyncio.Semaphore) -> T:
         at: Look | Done[T] = await self._in(self._decoders, self._advance, road, None, deadline)
         while isinstance(at, Look):
             readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
