@@ -76,7 +76,7 @@ class _Sheet:
 
     def border(self, often: float) -> None:
         if self.chance(often):
-            inset, thick = self.rng.integers(0, 4), int(self.rng.integers(1, 5))
+            inset, thick = (int(each) for each in self.rng.integers((0, 1), (4, 5)))
             self.pen.rounded_rectangle((inset, inset, self.width - 1 - inset, HEIGHT - 1 - inset), 8, outline=self.ink, width=thick)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,8 @@ MOST = 20  # plates of a picture that are read
 SQUARE = 2.8  # times as wide as high; a plate below may have two lines, or be seen from the side
 UPPER, LOWER = 0.43, 0.38  # of the height: where the first of two lines ends, and where the second begins
 GROWN = 0.03  # of its sides: how far beyond a box without corners a plate may go
-SAME = 0.3  # of the union: boxes of two detectors that share more are of one plate
+SAME = 0.3  # of the larger one: boxes of two detectors that share more are of one plate
+WITHIN = 0.5  # of the smaller one, in a surer box of the same detector: then it is of no plate of its own
 ANY_WISH = Wish()
 
 Corners = NDArray[np.float64]
@@ -64,7 +65,7 @@ class PlatesRoad:
             patterns = PATTERNS["chinese"]
             more = yield from _seen(parts[CHINESE_DETECTOR], parts[CHINESE_READER], frame, manifest, patterns)
             more = [each for each in more if allowed(each.line.text(manifest.labels), patterns)]
-            found = more + [each for each in found if not any(_share(each.box, other.box) > SAME for other in more)]
+            found = more + [each for each in found if not any(_common(each.box, other.box, max) > SAME for other in more)]
         return {
             BOXES: np.array([each.box for each in found], np.float32).reshape(-1, 4),
             CORNERS: np.array([each.corners for each in found], np.float32).reshape(-1, 4, 2),
@@ -119,9 +120,10 @@ def ground_of(crop: Pixels) -> int:
 def _places(rows: Outputs, view: View, detector: Manifest) -> tuple[Corners, Corners]:
     """Boxes [N, 4] and corners [N, 4, 2] of the plates in pixels of the picture."""
     found = seen(rows, view, detector.detect or DetectSpec(), ANY_WISH)
-    boxes = found.boxes[:MOST].astype(np.float64)
+    kept = _apart(found.boxes.astype(np.float64))[:MOST]
+    boxes = found.boxes[kept].astype(np.float64)
     if LANDMARKS in rows:
-        return boxes, view.points_back(rows[LANDMARKS][found.rows[:MOST]]).astype(np.float64)
+        return boxes, view.points_back(rows[LANDMARKS][found.rows[kept]]).astype(np.float64)
     grown = (boxes[:, 2:] - boxes[:, :2]) * GROWN
     (left, top), (right, bottom) = (boxes[:, :2] - grown).T, (boxes[:, 2:] + grown).T
     return boxes, np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
@@ -141,11 +143,20 @@ def _seen(detector: Recognizer, reader: Recognizer, frame: Frame, manifest: Mani
     return [_Seen(boxes[at], corners[at], line, rows, ground_of(crops[at])) for at, (line, rows) in enumerate(read) if len(line.classes)]
 
 
-def _share(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """What two boxes have in common, as a share of their union."""
+def _common(one: NDArray[np.float64], other: NDArray[np.float64], of: Callable[[float, float], float]) -> float:
+    """What two boxes have in common, as a share of the area that `of` makes of theirs."""
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    both = float(np.prod(sides.clip(min=0)))
-    return both / max(1e-9, float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2])) - both)
+    areas = (float(np.prod(each[2:] - each[:2])) for each in (one, other))
+    return float(np.prod(sides.clip(min=0))) / max(1e-9, of(*areas))
+
+
+def _apart(boxes: NDArray[np.float64]) -> list[int]:
+    """Which boxes [N, 4], the surest first, are of plates of their own: no plate lies within another, but a part of one does."""
+    kept: list[int] = []
+    for at, box in enumerate(boxes):
+        if all(_common(box, boxes[other], min) < WITHIN for other in kept):
+            kept.append(at)
+    return kept
 
 
 def _pieces(crop: Pixels, corners: Corners) -> list[Pixels]:

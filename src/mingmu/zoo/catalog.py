@@ -205,11 +205,11 @@ CATALOG = (
     Entry(
         name="plate-detector",
         task="detect",
-        summary="number plates of any country, 416 px; a part of `plates`",
+        summary="number plates of any country, 512 px; a part of `plates`",
         source=OURS,
         file="zoo/weights/plate-detector.onnx",
-        sha256="9a37e248526f60f33a8061a2c264def030c9869997b5156a3cdfa59ee82cafaa",
-        size=1_891_202,
+        sha256="214322bce61d9b59ababfbc8828ce79b7653bd9b9ab58345f13f1eb83cd6de1e",
+        size=1_891_921,
         licence="Apache-2.0",
         provenance="YOLOX-nano by Megvii, fine-tuned by Mingmu's authors on Romanian road scenes by RobertLucian (MIT), in which "
         "tools/make_plate_photos.py put drawn plates of other countries",

@@ -99,7 +99,7 @@ def build(name: str, characters: int, seed: int = 0, checkpoint: Path | None = N
     length. Raises NotFound; BadModel, BadRequest for a file that is no such checkpoint.
     """
     if name not in READERS:
-        raise NotFound(f"no network named {name!r} reads; there are {' and '.join(READERS)}")
+        raise NotFound(f"no network named {name!r} reads; there are {', '.join([*READERS][:-1])} and {[*READERS][-1]}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         reader = Classifier(READERS[name](), 1 + characters)
