@@ -42,6 +42,8 @@ def main() -> None:
         pixels = pixels.model_copy(update={"size": (given.size, given.size)})
         graph = resized(recipe.net.name, len(manifest.labels), given.size, given.checkpoint)
     model = halved(onnx.load_model_from_string(graph))
+    net = recipe.net.model_copy(update={"weights": Path(recipe.net.weights).name})  # where they lay is nobody's business
+    recipe = recipe.model_copy(update={"net": net})
     made = {"labels": json.dumps(manifest.labels), "recipe": recipe.model_dump_json(), "pixels": pixels.model_dump_json()}
     helper.set_model_props(model, made)
     data = model.SerializeToString(deterministic=True)

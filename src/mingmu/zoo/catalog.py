@@ -208,8 +208,8 @@ CATALOG = (
         summary="number plates of any country, 512 px; a part of `plates`",
         source=OURS,
         file="zoo/weights/plate-detector.onnx",
-        sha256="214322bce61d9b59ababfbc8828ce79b7653bd9b9ab58345f13f1eb83cd6de1e",
-        size=1_891_921,
+        sha256="9c46cba141f73dc97395c25b65f1f58ce0a0bfa7358eb06e80461d862b760dc4",
+        size=1_891_893,
         licence="Apache-2.0",
         provenance="YOLOX-nano by Megvii, fine-tuned by Mingmu's authors on Romanian road scenes by RobertLucian (MIT), in which "
         "tools/make_plate_photos.py put drawn plates of other countries",
@@ -221,8 +221,8 @@ CATALOG = (
         summary="one line of a number plate in Latin letters, European or American",
         source=OURS,
         file="zoo/weights/plate-reader.onnx",
-        sha256="c4980daa100b61e8ced048efb05b1a0b7d721ad0d5cca939c948e6ce2fbf856e",
-        size=6_063_037,
+        sha256="71d6ddaf4c8405065acc686e9519c5c77bf3cb8389e1fe433359f4139e964f4a",
+        size=6_063_715,
         licence="Apache-2.0",
         provenance="PP-OCRv6 small by the PaddleOCR project of Baidu, fine-tuned by Mingmu's authors on plates that tools/make_plates.py "
         "drew; no photo of a real plate",
