@@ -20,7 +20,7 @@ Task: TypeAlias = Literal["classify", "detect", "read"]
 HARMLESS = ("published", "none")  # weights
 OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")
 OF_CLASSIFIERS = ("net.norm", "net.features", "distil.teacher", "balance", "label_smoothing", "augment.mixup", "augment.cutmix")
-OF_FRAMES = ("net.fit", "net.margin", *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing")))  # no boxes in them
+OF_FRAMES = ("net.fit", "net.margin", *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing")))  # moves boxes
 FOREIGN: Mapping[Task, Mapping[str, Sequence[str]]] = {
     "classify": {"detectors": OF_DETECTORS},
     "detect": {"classifiers": (*OF_CLASSIFIERS, *OF_FRAMES)},
