@@ -77,19 +77,19 @@ def detector(net: Detector, frames: NDArray[np.uint8]) -> Exported:
     return Exported(graph, max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True)))
 
 
-def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:
-    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be.
+def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None, output: str = SCORES) -> Exported:
+    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be; or with another output.
 
     Network and graph are compared on frames, uint8 [N, H, W, 3].
     """
     net.cpu()
     warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.truth)) if held_out else 1.0
     module = _Whole(net, warmth)
-    graph = _graph(module, frames[:1].shape, (SCORES,))
+    graph = _graph(module, frames[:1].shape, (output,))
     runtime = OnnxRuntime(graph)
     with torch.inference_mode():
         ours = np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
-    theirs = np.concatenate([runtime(frame[None], [SCORES])[SCORES] for frame in frames])
+    theirs = np.concatenate([runtime(frame[None], [output])[output] for frame in frames])
     return Exported(graph, float(np.abs(ours - theirs).max()), warmth)
 
 
