@@ -126,8 +126,9 @@ def _near(plate: Known, share: float) -> tuple[bytes, Corners]:
 
 def _read(reader: Recognizer, plate: Known) -> str:
     """A plate's text where a person found it, with the rules of Latin plates."""
+    left, top, right, bottom = np.rint(plate.box).tolist()
     with Image.open(plate.photo) as opened:
-        cut = opened.convert("RGB").crop(tuple(round(float(side)) for side in plate.box))
+        cut = opened.convert("RGB").crop((left, top, right, bottom))
     file = io.BytesIO()
     cut.save(file, "PNG")
     labels = reader.manifest.labels

@@ -45,11 +45,10 @@ def publish_text(data_dir: Path, name: str = "lines") -> Version:
 
 def publish_plates(data_dir: Path, name: str = "cars", *, chinese: bool = False) -> Version:
     """A chain for plates in a store; `chinese`: with a second reader, which takes the colours for 京, A and 1."""
-    parts = {"detector": seal_detector, "reader": seal_reader}
-    labels = ALPHABET
+    parts: dict[str, Callable[[Path], Artifact]] = {"detector": seal_detector, "reader": seal_reader}
     if chinese:
         parts |= {"chinese-detector": seal_detector, "chinese-reader": partial(seal_reader, alphabet=CHINESE)}
-        labels += CHINESE
+    labels = (*ALPHABET, *CHINESE) if chinese else ALPHABET
     return _publish(data_dir, name, parts, {"task": "plates", "plates": PlatesSpec(rules="latin"), "labels": labels})
 
 

@@ -136,10 +136,9 @@ def _american(rng: np.random.Generator) -> Plate:
                 (0, y, sheet.width, y), tuple(round(a * (1 - share) + b * share) for a, b in zip(sheet.ground, other, strict=True))
             )
         for _ in range(int(rng.integers(0, 4))):
-            x, y, size = sheet.between(0, sheet.width), sheet.between(0, HEIGHT), sheet.between(8, 35)
-            sheet.pen.ellipse(
-                (x - size, y - size / 2, x + size, y + size / 2), tuple(int(np.clip(c + rng.normal(0, 25), 80, 255)) for c in other)
-            )
+            left, top, size = sheet.between(0, sheet.width), sheet.between(0, HEIGHT), sheet.between(8, 35)
+            tone = tuple(int(np.clip(level + rng.normal(0, 25), 80, 255)) for level in other)
+            sheet.pen.ellipse((left - size, top - size / 2, left + size, top + size / 2), tone)
     tint = sheet.ink if sheet.chance(0.4) else sheet.colour(0, 150)
     if sheet.chance(0.92):
         sheet.say(_words(rng).title() if sheet.chance(0.5) else _words(rng).upper(), (sheet.width / 2, 13), sheet.between(13, 20), tint)

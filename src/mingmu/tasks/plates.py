@@ -28,7 +28,6 @@ GROUNDS = ("white", "black", "blue", "green", "yellow")
 MOST = 20  # plates of a picture that are read
 SQUARE = 2.8  # times as wide as high; a plate below may have two lines, or be seen from the side
 UPPER, LOWER = 0.43, 0.38  # of the height: where the first of two lines ends, and where the second begins
-GROWN = 0.03  # of its sides: how far beyond a box without corners a plate may go
 SAME = 0.3  # of the larger one: boxes of two detectors that share more are of one plate
 WITHIN = 0.5  # of the smaller one, in a surer box of the same detector: then it is of no plate of its own
 ANY_WISH = Wish()
@@ -124,8 +123,7 @@ def _places(rows: Outputs, view: View, detector: Manifest) -> tuple[Corners, Cor
     boxes = found.boxes[kept].astype(np.float64)
     if LANDMARKS in rows:
         return boxes, view.points_back(rows[LANDMARKS][found.rows[kept]]).astype(np.float64)
-    grown = (boxes[:, 2:] - boxes[:, :2]) * GROWN
-    (left, top), (right, bottom) = (boxes[:, :2] - grown).T, (boxes[:, 2:] + grown).T
+    left, top, right, bottom = boxes.T
     return boxes, np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
 
 
