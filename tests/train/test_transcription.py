@@ -112,7 +112,7 @@ def test_it_is_trained_sealed_proven_measured_and_read_with(tmp_path: Path) -> N
     )
     assert verbs.train_dataset(store, "colours", name="colours", recipe=further).version.version == 2  # as a service does
     other = further.model_copy(update={"net": further.net.model_copy(update={"name": "crnn"})})
-    with pytest.raises(BadModel, match="has not the weights of this reader"):
+    with pytest.raises(BadModel, match="has not the weights of this network"):
         verbs.train(store, source, name="colours", recipe=other)
 
 
