@@ -55,12 +55,14 @@ def train(
     seconds = seconds_of(time)
     chosen = recipes.read(recipe or ("detect" if task == "detect" else "fast")).changed(net=net, size=size)
     store = open_store(data_dir)
-    if not resume:
+    if not resume and verbs.leads():
         render.note(beginning(chosen.net))
     with resumable(verbs.run_of(store, name)), render.progress() as progress:
         trained = verbs.train(
             store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
         )
+    if not verbs.leads():
+        return
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
     measures = trained.report.measures

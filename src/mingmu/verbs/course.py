@@ -16,18 +16,22 @@ from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, MissingExtra
 from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
+from mingmu.core.recognizer import Recognizer
 from mingmu.core.sealing import seal_network
 from mingmu.data import splits
 from mingmu.data.dataset import Dataset, Example
 from mingmu.data.finding import Finding
 from mingmu.evaluate.report import Epoch as LearnedIn
+from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.train.recipe import MOST_EPOCHS, Recipe
 from mingmu.verbs import parting
+from mingmu.verbs.backbones import seal_in_two
 from mingmu.verbs.boxing import boxed_in_frames
 from mingmu.verbs.measuring import UNREAD
 from mingmu.verbs.recognizing import Progress, Step, ensure
+from mingmu.verbs.runs import keep_weights
 from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
 SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
 SEALING_A_LAYER = 0.035  # seconds more for each of its layers
+SEALING_A_MEGABYTE = 0.1  # seconds more for each of its weights
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
@@ -94,8 +99,9 @@ def lesson_of(
     """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
     groups = parting.groups_of(dataset, store, progress)
     parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
+    held_out = parting.of_each_label(dataset, groups, parts)
     tested = {int(groups[at]) for at in parts.test}
-    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
+    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in held_out}
     examples = []
     for at, example in enumerate(dataset):
         leaks = at not in side and int(groups[at]) in tested
@@ -122,7 +128,8 @@ def time_to_learn(seconds: float, spent: float, net: Learner, side: int, photos:
     from mingmu.train.prediction import seconds_to_predict
 
     few = Photos(np.zeros((TIMED, side, side, 3), np.uint8), np.zeros(TIMED, np.int64))
-    sealing = SEALING + SEALING_A_LAYER * sum(not [*layer.children()] for layer in net.modules())
+    layers, megabytes = sum(not [*layer.children()] for layer in net.modules()), sum(each.nbytes for each in net.parameters()) / 1e6
+    sealing = SEALING + SEALING_A_LAYER * layers + SEALING_A_MEGABYTE * megabytes
     left = seconds - spent - sealing - SLOWER * seconds_to_predict(net, few) / TIMED * photos
     if left <= 0:
         raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
@@ -221,17 +228,23 @@ class Course:
     def sealed(
         self, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue] = {}, parent: str | None = None
     ) -> str:
-        """The digest of the network as it is now, sealed and proven; `made` is what else is to be said of how it was made."""
+        """The digest of the recognizer as it is now, sealed and proven; `made` is what else is to be said of how it was made.
+
+        A network whose last layer is linear becomes a backbone and a head on it, any other a whole model.
+        """
         from mingmu.train import export
+        from mingmu.train.nets import net_of
         from mingmu.train.nets.classifier import Classifier
         from mingmu.train.nets.learner import Detector
 
         self.progress("sealing", 0.0)
         shown = self.held_out if len(self.held_out) else self.photos
         frames = np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side])
-        exported = (
-            export.detector(net, frames) if isinstance(net, Detector) else export.whole_model(cast(Classifier, net), frames, self.held_out)
-        )
+        if isinstance(net, Detector):
+            exported = export.detector(net, frames)
+        else:
+            split = net_of(self.recipe.net).head == "linear"  # others read fixed features, and are nothing to teach heads on
+            exported = (export.backbone if split else export.whole_model)(cast(Classifier, net), frames, self.held_out)
         made_by: dict[str, JsonValue] = {
             "how": "mingmu train",
             "dataset": self.lesson.dataset.digest,
@@ -254,11 +267,21 @@ class Course:
             parent=parent,
             made_by=made_by,
         )
-        return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
+        if exported.last is None:
+            return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
+        return seal_in_two(self.store, manifest, exported, exported.last, self.recipe.net)
 
-    def lineage(self, curve: Sequence[Epoch]) -> dict[str, JsonValue]:
-        """What its records keep of how it came to be."""
-        return {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+    def keep(self, recognizer: Recognizer, weights: Mapping[str, Any], curve: Sequence[Epoch], parent: str | None = None) -> DatasetVersion:
+        """Keep what a recognizer came of: the photos, the recipe and the curve; and its weights, with which its network can learn on.
+
+        Of a network that learned, it is written down, too, what it has seen: heads on it are not measured on that.
+        """
+        dataset, network = self.lesson.dataset, recognizer.network.backbone
+        lineage: dict[str, JsonValue] = {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+        for digest in {recognizer.digest} if self.recipe.net.freeze else {recognizer.digest, network}:
+            self.store.records.add_lineage(digest, dataset.digest, lineage | ({"parent": parent} if parent else {}))
+        keep_weights(self.store, network, weights)
+        return self.store.datasets.add(self.name, dataset.digest, dataset.to_lines())
 
 
 def task_of(recipe: Recipe) -> LearnedTask:
