@@ -49,7 +49,7 @@ def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> No
     file.write_text("[net")
     with pytest.raises(BadRequest, match="not TOML"):
         recipes.read(str(file))
-    with pytest.raises(BadRequest, match="it is fast, accurate, detect, detect-frozen or plates"):
+    with pytest.raises(BadRequest, match="it is fast, accurate, student, detect, detect-frozen or plates"):
         recipes.read("quick")
 
 

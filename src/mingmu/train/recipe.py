@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates")
+NAMES = ("fast", "accurate", "student", "detect", "detect-frozen", "plates")
 NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 HARMLESS = ("published", "none")  # weights
 OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")

@@ -25,7 +25,7 @@ from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tunings
 from mingmu.train import recipe as recipes
 from mingmu.train.identity import identity_of
-from mingmu.train.recipe import Recipe
+from mingmu.train.recipe import NetTable, Recipe
 from mingmu.verbs import runs
 from mingmu.verbs.backbones import net_under
 from mingmu.verbs.course import (
@@ -189,19 +189,28 @@ class Student:
 
 
 def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, size: int | None) -> Recipe:
-    """How the student learns: as its parent did, unless told otherwise; on the same view; and from its parent."""
-    from mingmu.train.nets import net_of
+    """How the student learns: from its parent, and on the same view; another network, on no more pixels than it usually looks at.
+
+    Unless told otherwise it learns as its parent did, or, where it begins from nothing, as that takes.
+    """
+    from mingmu.train.nets import net_named, net_of
 
     if parent.manifest.task != "classify" or parent.manifest.multi_label:
         raise BadRequest(f"{version.name} does not say one label of a photo; only what does can be shrunk")
-    recipe = recipe or _recipe_of(parent) or recipes.read("fast")
-    view = parent.manifest.pixels
-    seen = {"fit": view.fit, "margin": view.margin, "size": size or view.size[0], "freeze": False}
-    table = recipe.net.model_copy(update=({"name": net} if net else _own_net(parent)) | seen)
-    if net_of(table).head != "linear":
-        raise BadRequest(f"{table.name} stays as it is below its head and can be no smaller; name another network (--net)")
+    own, view = net_under(parent), parent.manifest.pixels
+    other = net_named(net) if net and not (own and own.name == net) else None
+    table = {"name": net} if net and other else _own_net(parent)
+    if recipe is None:
+        recipe = recipes.read("student") if other and not other.weights else _recipe_of(parent) or recipes.read("fast")
+        recipe = recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": None})})
+        table = {**NetTable().model_dump(), **table}
+    side = size or min(view.size[0], other.size if other else view.size[0])
+    seen = {"fit": view.fit, "margin": view.margin, "size": side, "freeze": False}
+    changed = recipe.net.model_copy(update=table | seen)
+    if net_of(changed).head != "linear":
+        raise BadRequest(f"{changed.name} stays as it is below its head and can be no smaller; name another network (--net)")
     distil = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
-    return with_teacher_pinned(store, recipe.model_copy(update={"net": table, "distil": distil}))
+    return with_teacher_pinned(store, recipe.model_copy(update={"net": changed, "distil": distil}))
 
 
 def _own_net(parent: Recognizer) -> dict[str, Any]:
