@@ -22,6 +22,7 @@ from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.train.fit import fit
+from mingmu.train.operators import define_missing
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -314,6 +315,8 @@ def test_photos_that_taught_the_network_do_not_say_how_good_another_head_is(trai
 
 def test_trainings_that_leave_the_network_as_it_was_share_it(tmp_path: Path) -> None:
     from safetensors.torch import save_file
+
+    define_missing()  # torchvision's own operators, where they do not fit this torch
     from torchvision.models import mobilenet_v3_small
 
     store, file = Store(tmp_path / "data"), tmp_path / "known.safetensors"
@@ -329,3 +332,17 @@ def test_trainings_that_leave_the_network_as_it_was_share_it(tmp_path: Path) -> 
     assert len(backbones) == 1
     with pytest.raises(NotFound):  # it learned nothing from them
         store.records.lineage(backbones.pop())
+
+
+def test_a_trained_network_is_compressed_with_its_head_and_remembers_what_it_has_seen(
+    trained: tuple[Store, verbs.Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mingmu.compress.gate.LEAST_SURELY_KEPT", 0.5)  # else so few photos would prove nothing
+    store, result = trained
+    new = made.folder(tmp_path / "new", 60, seed=7)
+    done = verbs.compress(store, f"colours@{result.version.version}", new, seconds=0.2)
+    assert done.version is not None, done.after
+    smaller = Library(store).open(done.version.digest)
+    assert smaller.network.artifact.manifest.runs.precision == "int8"
+    assert store.records.lineage(smaller.network.backbone).dataset == result.dataset.digest
+    assert "the recognizer itself" in done.data
