@@ -155,5 +155,5 @@ def test_one_that_begins_from_nothing_learns_longer_and_by_what_its_teacher_thin
     monkeypatch.setattr("mingmu.verbs.shrinking.Course.prepared", prepared)
     with pytest.raises(Seen, match=r"0\.9, 32, 'colours@1'"):
         verbs.shrink(store, "colours@1", net="mobilenet_v3_small", anew=True)
-    with pytest.raises(Seen, match=r"0\.5, 32, 'colours@1'"):
+    with pytest.raises(Seen, match=r"0\.9, 32, 'colours@1'"):
         verbs.shrink(store, "colours@1", net="cnn", anew=True)

@@ -45,6 +45,7 @@ def train(
     served as a taught recognizer is.
     """
     import json
+    from statistics import median
 
     from mingmu import verbs
     from mingmu.cli import render
@@ -73,8 +74,8 @@ def train(
     }
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
     if trained.curve:
-        last = trained.curve[-1]
-        speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
+        rate, waited = (median(getattr(epoch, name) for epoch in trained.curve) for name in ("images_per_second", "waited"))
+        speed = f"{rate:.0f} images/s, {waited:.0%} of the time waiting for photos"
         lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")

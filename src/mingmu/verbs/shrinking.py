@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from mingmu.train.run import Epoch
 
 KEEP = 0.5
+SHARE = 0.9  # of the loss that is held against what the parent thinks: who is to take its place must answer as it does
 ROUNDING = 0.2  # of the time, or of the epochs, is for learning with INT8's errors, where that is needed
 
 
@@ -101,9 +102,11 @@ def shrink(
         runs.check_start(folder, "shrinking", resume=resume, anew=anew)
         recognizer, sealed = opened(store, version)
         parent = replace(recognizer, network=sealed)
-        plan = with_epochs(_plan(store, version, parent, net, recipe, size), epochs, seconds, folder if resume else None)
+        keep = keep or (KEEP if net is None else 1.0)
+        plan = _plan(store, version, parent, keep, net, recipe, size)
+        plan = with_epochs(plan, epochs, seconds, folder if resume else None)
         lesson, judged = _photos(store, version, parent, source, plan.seed, progress)
-        student = _student(store, version, parent, plan, lesson, keep or (KEEP if net is None else 1.0), folder, progress)
+        student = _student(store, version, parent, plan, lesson, keep, folder, progress)
         left = None if seconds is None else student.budget(seconds, time.monotonic() - began, len(judged))
         student.learn(left, resume)
         done = _judged(store, student, parent, judged, left)
@@ -188,10 +191,12 @@ class Student:
         return Library(store).open(store.add(partial(head_on, network, best, changes)).digest)
 
 
-def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, size: int | None) -> Recipe:
+def _plan(
+    store: Store, version: Version, parent: Recognizer, keep: float, net: str | None, recipe: Recipe | None, size: int | None
+) -> Recipe:
     """How the student learns: from its parent, and on the same view; another network, on no more pixels than it usually looks at.
 
-    Unless told otherwise it learns as its parent did, or, where it begins from nothing, as that takes.
+    Unless told otherwise it learns as its parent did, or, where it begins from nothing, as that takes; and mostly what its parent thinks.
     """
     from mingmu.train.nets import net_named, net_of
 
@@ -202,7 +207,10 @@ def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, r
     table = {"name": net} if net and other else _own_net(parent)
     if recipe is None:
         recipe = recipes.read("student") if other and not other.weights else _recipe_of(parent) or recipes.read("fast")
-        recipe = recipe.model_copy(update={"distil": recipe.distil.model_copy(update={"teacher": None})})
+        distil = recipe.distil.model_copy(update={"teacher": None, "share": SHARE})
+        # What was pruned has to find itself anew in its lower layers, too.
+        optimiser = recipe.optimiser.model_copy(update={"layer_decay": 1.0, "unfreeze": 0.0} if keep < 1 else {})
+        recipe = recipe.model_copy(update={"distil": distil, "optimiser": optimiser})
         table = {**NetTable().model_dump(), **table}
     side = size or min(view.size[0], other.size if other else view.size[0])
     seen = {"fit": view.fit, "margin": view.margin, "size": side, "freeze": False}
