@@ -43,9 +43,9 @@ class Settings(BaseModel):
     tls_key: Path | None = Field(default=None, description="PEM file with the certificate's private key.")
     threads: int = Field(default=0, ge=0, description="CPU threads for decoding and for networks; 0 reads the CPU quota.")
     workers: int = Field(
-        default=1,
-        ge=1,
-        description="Processes that serve one port; they share out `threads` and `cache_bytes`, other limits hold for each.",
+        default=0,
+        ge=0,
+        description="Processes that serve one port, 0: one per processor, at most 4; they share out `threads`, `max_queue`, `cache_bytes`.",
     )
 
     max_image_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")

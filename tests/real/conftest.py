@@ -83,7 +83,7 @@ def tiny_dir(tmp_path_factory: pytest.TempPathFactory, red_png: bytes) -> Path:
 
 def launch(data_dir: Path, pythonpath: Path | None = None, /, **settings: object) -> Process:
     """Start a service on a free port; modules in `pythonpath` come before those that are installed."""
-    chosen = {"data_dir": data_dir, "port": 0, "threads": 2} | settings
+    chosen = {"data_dir": data_dir, "port": 0, "threads": 2, "workers": 1} | settings
     environment = os.environ | {f"MINGMU_{name.upper()}": str(value) for name, value in chosen.items()}
     if pythonpath:
         environment["PYTHONPATH"] = str(pythonpath)

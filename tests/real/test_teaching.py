@@ -76,7 +76,11 @@ def lesson(server: Process, digits: Path) -> Lesson:
 
 def serve(data_dir: Path) -> Process:
     command = [sys.executable, "-m", "mingmu", "--data-dir", str(data_dir), "serve", "--port", "0"]
-    process = Process(subprocess.Popen(command, env=os.environ | {"MINGMU_RELOAD_INTERVAL": "0.1"}, stderr=subprocess.PIPE, text=True))
+    process = Process(
+        subprocess.Popen(
+            command, env=os.environ | {"MINGMU_RELOAD_INTERVAL": "0.1", "MINGMU_WORKERS": "1"}, stderr=subprocess.PIPE, text=True
+        )
+    )
     process.wait_until_ready()
     return process
 

@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from mingmu.core.errors import DeadlineExceeded, QueueFull
 from mingmu.serve.batcher import Batcher, Crew, IsAlone
+from mingmu.serve.company import Company
 
 
 class Gate:
@@ -133,6 +135,22 @@ async def test_a_call_is_alone_only_if_nothing_else_runs_in_the_whole_crew(gate:
         await asyncio.sleep(0.001)
     await batcher.submit(4)
     assert told == [True, False, False, True]
+
+
+async def test_a_call_is_not_alone_while_another_process_of_the_company_is_busy(tmp_path: Path) -> None:
+    told: list[bool] = []
+
+    def call(items: Sequence[int], is_alone: IsAlone) -> list[int]:
+        told.append(is_alone())
+        return list(items)
+
+    one, other = (Company.joined(tmp_path, number, size=2) for number in (1, 2))
+    with ThreadPoolExecutor(1) as threads:
+        batcher = Batcher(call, Crew(threads, one))
+        for busy in (False, True):
+            other.tell(busy=busy)
+            await batcher.submit(1)
+    assert told == [True, False]
 
 
 async def test_a_failing_batch_fails_only_its_members(crew: Crew) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mingmu.core.errors import BadSettings
-from mingmu.serve.server import run, tls_context
+from mingmu.serve.http import create_app
+from mingmu.serve.process import Server
+from mingmu.serve.server import MOST_WORKERS, run, tls_context, usual_workers
 from mingmu.settings import Settings
 from tests.certificates import make_certificate
 
@@ -36,6 +38,19 @@ def test_what_is_no_certificate_and_its_key_is_a_bad_setting(tmp_path: Path) -> 
         with pytest.raises(BadSettings, match=problem) as caught:
             tls_context(Settings(tls_certificate=given[0], tls_key=given[1]))
         assert "tls_certificate" in str(caught.value)
+
+
+def test_unless_told_otherwise_each_processor_gets_a_worker_up_to_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert [usual_workers(processors) for processors in (1, 2, 64)] == [1, 2, MOST_WORKERS]
+    monkeypatch.setattr("sys.platform", "win32")
+    assert usual_workers(64) == 1
+
+
+def test_the_requests_that_come_most_often_go_past_the_framework(data_dir: Path) -> None:
+    settings = Settings(data_dir=data_dir)
+    app = create_app(settings)
+    assert Server(app, settings).config.app is app.state.express
 
 
 def test_several_workers_are_refused_on_windows(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

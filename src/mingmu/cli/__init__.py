@@ -121,7 +121,8 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one; overrides MINGMU_PORT.", show_default=False)
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that serve the port; overrides MINGMU_WORKERS.", show_default=False)
+        int | None,
+        typer.Option(min=0, help="Processes that serve the port, 0: as the machine is; overrides MINGMU_WORKERS.", show_default=False),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -15,13 +15,16 @@ from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, pro
 from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, MAP, READ, SCORES, OnnxRuntime, Outputs, Runtime
 
 
-def runtime_of(model: bytes, runs: Runs, *, threads: int = 1) -> Runtime:
-    """What runs a graph as its manifest says; raises BadModel, MissingExtra."""
+def runtime_of(model: bytes, runs: Runs, *, threads: int = 1, calls: int = 0) -> Runtime:
+    """What runs a graph as its manifest says, `threads` on a call that is alone and `calls` side by side (0: one for each processor).
+
+    Raises BadModel, MissingExtra.
+    """
     if runs.runtime == "onnxruntime":
         return OnnxRuntime(model, threads=threads, provider=runs.provider)
     from mingmu.core.openvino import OpenVinoRuntime
 
-    return OpenVinoRuntime(model, precision=runs.precision, threads=threads)
+    return OpenVinoRuntime(model, precision=runs.precision, threads=threads, calls=calls)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +37,10 @@ class Network:
     _seen: dict[tuple[PixelSpec, tuple[str, ...]], list[Outputs]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
-        """Load a sealed graph; raises BadArtifact if it cannot run, MissingExtra without what it runs on."""
+    def open(cls, artifact: Artifact, *, threads: int = 1, calls: int = 0, stands_for: str | None = None) -> Network:
+        """Load a sealed graph, see `runtime_of`; raises BadArtifact if it cannot run, MissingExtra without what it runs on."""
         try:
-            return cls(artifact, runtime_of(artifact.read(GRAPH), artifact.manifest.runs, threads=threads), stands_for)
+            return cls(artifact, runtime_of(artifact.read(GRAPH), artifact.manifest.runs, threads=threads, calls=calls), stands_for)
         except BadModel as error:
             raise BadArtifact(f"{artifact.folder / GRAPH}: {error}") from error
 

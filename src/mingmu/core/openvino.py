@@ -22,9 +22,12 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # int8 is in the graph; 
 
 
 class OpenVinoRuntime:
-    """A graph in OpenVINO. Calls run side by side, one processor each; a call that is alone gets `threads`, from a model of its own."""
+    """A graph in OpenVINO. A call that is alone gets `threads` processors, from a model of its own.
 
-    def __init__(self, model: bytes, *, precision: Precision = "fp32", threads: int = 1) -> None:
+    The others have one each, `calls` of them side by side; 0: as many as there are processors.
+    """
+
+    def __init__(self, model: bytes, *, precision: Precision = "fp32", threads: int = 1, calls: int = 0) -> None:
         try:
             import openvino
         except ImportError as error:
@@ -32,7 +35,7 @@ class OpenVinoRuntime:
         parsed = graph.parse(model)
         graph.check_sizes(parsed)
         self.outputs = tuple(output.name for output in parsed.graph.output)
-        streams = threads if threads > 1 else cpu_count()  # calls that run side by side
+        streams = calls or cpu_count()
         self._many = _Pool(_compiled(model, HINTS[precision], streams=streams, threads=streams))
         self._wide = _Pool(_compiled(model, HINTS[precision], streams=1, threads=threads)) if threads > 1 else self._many
         self.name = f"openvino {openvino.__version__.partition('-')[0]} {precision} cpu"

@@ -22,12 +22,12 @@ log = logging.getLogger("mingmu.registry")
 class Library:
     """Recognizers by digest. A network stays in memory as long as a recognizer uses it."""
 
-    def __init__(self, store: Store, *, threads: int = 1, limits: Limits = Limits()) -> None:
+    def __init__(self, store: Store, *, threads: int = 1, calls: int = 0, limits: Limits = Limits()) -> None:
         self.store = store
         self.limits = limits
         self.tunings = Tunings(store.data_dir)
         self.refused: dict[str, str] = {}  # by digest of the recognizer or network that was asked for: why what was chosen does not run
-        self._threads = threads
+        self._threads, self._calls = threads, calls
         self._networks: weakref.WeakValueDictionary[tuple[str, str], Network] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
 
@@ -97,7 +97,7 @@ class Library:
         with self._lock:  # one at a time: two threads must not load the same large graph twice
             network = self._networks.get(key)
             if network is None:
-                network = Network.open(artifact, threads=self._threads, stands_for=asked.digest)
+                network = Network.open(artifact, threads=self._threads, calls=self._calls, stands_for=asked.digest)
                 network.prove()
                 self._networks[key] = network
             return network

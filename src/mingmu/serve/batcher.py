@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from mingmu.core.errors import DeadlineExceeded, QueueFull
+from mingmu.serve.company import Company
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -23,6 +24,7 @@ IsAlone = Callable[[], bool]
 
 RATE_MEMORY = 0.9  # share of the old estimate kept at each batch
 SPAN = 0.05  # seconds that a batch may take: more images at a time gain nothing then, and outgrow the processor's caches
+FEW = 4  # images that may always go together: so many share what it takes to read a heavy network's weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,33 @@ class _Waiting(Generic[In, Out]):
 
 
 class Crew:
-    """Threads that several batchers share, and how many of them have something to do."""
+    """Threads that several batchers share, and how many of them have something to do; other processes may share the processors."""
 
-    def __init__(self, pool: Executor) -> None:
+    def __init__(self, pool: Executor, company: Company | None = None) -> None:
         self.pool = pool
         self.lock = threading.Lock()  # of the counts of workers, and of the batchers' queues
         self.awake = 0  # workers of all batchers, and who else keeps a processor busy
+        self._company = company or Company()
 
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Keep a processor busy beside the batchers: meanwhile nobody is alone."""
         with self.lock:
-            self.awake += 1
+            self.count(1)
         try:
             yield
         finally:
             with self.lock:
-                self.awake -= 1
+                self.count(-1)
+
+    def count(self, more: int) -> None:
+        """Note that so many more are awake; the lock is held."""
+        self.awake += more
+        self._company.tell(busy=self.awake > 0)
+
+    def alone(self) -> bool:
+        """Whether only one is awake, in all processes."""
+        return self.awake == 1 and self._company.idle()
 
 
 class Batcher(Generic[In, Out]):
@@ -124,7 +136,7 @@ class Batcher(Generic[In, Out]):
             self._queue[waiting.future] = waiting
             wakes = self._idle > 0
             self._idle -= wakes
-            self._crew.awake += wakes
+            self._crew.count(wakes)
         if wakes:
             self._crew.pool.submit(self._work, loop)
 
@@ -135,15 +147,15 @@ class Batcher(Generic[In, Out]):
     def _take(self) -> list[_Waiting[In, Out]]:
         """This worker's share of what waits; none sends it to rest."""
         with self._crew.lock:
-            fitting = max(1, int(min(self._max_batch, self._rate * SPAN)))
+            fitting = int(min(self._max_batch, max(FEW, self._rate * SPAN)))
             size = min(fitting, math.ceil(len(self._queue) / self._workers))
             batch = [self._queue.pop(future) for future in list(islice(self._queue, size))]
             self._idle += not batch
-            self._crew.awake -= not batch
+            self._crew.count(-(not batch))
             return batch
 
     def _is_alone(self) -> bool:
-        return not self._queue and self._crew.awake == 1  # whatever waits elsewhere keeps a worker awake
+        return not self._queue and self._crew.alone()  # whatever waits elsewhere keeps a worker awake
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """One batch, on a thread of the pool; then to the end of the pool's line, where other networks wait for their turn."""

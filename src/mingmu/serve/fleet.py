@@ -21,7 +21,6 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import MingmuError
 from mingmu.serve.server import announce, listen
 from mingmu.settings import Settings
@@ -195,7 +194,7 @@ class Worker:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.started = time.monotonic()
         self._taken = 0  # connections
-        self._ended = 0  # of them, by what the worker says ten times a second
+        self._ended = 0  # of them, by what the worker says
         self._leaving = False
         self._failure = ""
         self._channel, theirs = socket.socketpair()
@@ -267,9 +266,9 @@ def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def share(settings: Settings) -> Settings:
-    """The settings of one worker: its part of the processors, and of the memory for answers."""
-    threads = max(1, (settings.threads or cpu_count()) // settings.workers)
-    return settings.model_copy(update={"threads": threads, "cache_bytes": settings.cache_bytes // settings.workers})
+    """The settings of one worker: its part of what may wait, and of the memory for answers."""
+    waiting = max(settings.max_queue // settings.workers, min(settings.max_queue, settings.max_images))  # a request must find room in one
+    return settings.model_copy(update={"max_queue": waiting, "cache_bytes": settings.cache_bytes // settings.workers})
 
 
 def _longer(pause: float) -> float:

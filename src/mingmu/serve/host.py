@@ -33,6 +33,7 @@ from mingmu.registry.store import Store
 from mingmu.serve.attendance import together
 from mingmu.serve.batcher import Batcher, Crew, IsAlone
 from mingmu.serve.cache import Cache, key_of
+from mingmu.serve.company import Company
 from mingmu.serve.repertoire import Repertoire
 from mingmu.serve.repertoire import Served as Served
 from mingmu.settings import Settings
@@ -91,17 +92,19 @@ _Batchers = dict[tuple[int, int], Batcher[_Work, _Row]]
 class Host:
     """The recognizers of one data folder, the threads that they run on, and who is let in."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, company: Company | None = None) -> None:
+        company = company or Company()
         self.settings = settings
         self.store = Store.of(settings)
         self.ready = False
         threads = settings.threads or cpu_count()
         self._limits = Limits(settings.max_image_bytes, settings.max_image_pixels, settings.max_image_side)
-        self._library = Library(self.store, threads=threads, limits=self._limits)
-        self._parallel = threads
+        self._parallel = max(1, threads // company.size)  # batches at a time; one that is alone in the company gets all processors
+        self._library = Library(self.store, threads=threads, calls=self._parallel, limits=self._limits)
+        self._turns = 2 * threads
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="network")
-        self._crew = Crew(self._workers)
+        self._workers = ThreadPoolExecutor(self._parallel, thread_name_prefix="network")
+        self._crew = Crew(self._workers, company)
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._repertoire = Repertoire(self._library, self._loaders, most=settings.max_loaded)
         self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
@@ -203,7 +206,7 @@ class Host:
 
     def turns(self) -> asyncio.Semaphore:
         """What the images of one request share, so that they never keep the machine from others for long."""
-        return asyncio.Semaphore(2 * self._parallel)
+        return asyncio.Semaphore(self._turns)
 
     async def look_up(self, call: Callable[..., T], *args: object) -> T:
         """Ask the store something on the loaders' threads."""

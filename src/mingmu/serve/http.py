@@ -25,6 +25,7 @@ from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
 from mingmu.serve import datasets, faces, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.attendance import together
 from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
+from mingmu.serve.company import Company
 from mingmu.serve.edge import Edge
 from mingmu.serve.events import Streams
 from mingmu.serve.express import Express, direct
@@ -43,9 +44,9 @@ JPEG = "image/jpeg"
 COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
 
 
-def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
-    """The service of one data folder as an ASGI application; `fetch` stands in for the network in tests."""
-    host = Host(settings)
+def create_app(settings: Settings, *, company: Company | None = None, fetch: Fetch | None = None) -> FastAPI:
+    """The service of one data folder as an ASGI application, by itself or in company; `fetch` stands in for the network in tests."""
+    host = Host(settings, company)
     budget = Budget(BODIES_IN_MEMORY * settings.max_body_bytes)
     service = Service(settings, host, Telemetry(host.waiting), budget, fetch or Fetcher(settings))
 
@@ -58,7 +59,7 @@ def create_app(settings: Settings, *, fetch: Fetch | None = None) -> FastAPI:
                 if settings.grpc_port is not None:
                     from mingmu.serve.rpc.door import grpc_door
 
-                    app.state.grpc_port = await doors.enter_async_context(grpc_door(service, reuse_port=settings.workers > 1))
+                    app.state.grpc_port = await doors.enter_async_context(grpc_door(service, reuse_port=company is not None))
             except MingmuError as error:
                 app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
                 raise

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from mingmu.core.cpus import plain_products
 from mingmu.core.errors import BadSettings, MingmuError
+from mingmu.serve.company import Company
 from mingmu.serve.http import create_app
 from mingmu.serve.live_protocol import LiveProtocol
 from mingmu.serve.protocol import Protocol
@@ -43,7 +44,7 @@ def work(settings: Settings, channel: socket.socket, number: int, folder: Path) 
     """Serve what comes over the channel of a supervisor, as the worker of that number among those who count in `folder`."""
     plain_products()
     count_in(folder, number)
-    app = create_app(settings)
+    app = create_app(settings, company=Company.joined(folder, number, settings.workers))
     app.state.service.telemetry.sum_up(folder, number)
     Worker(app, settings, channel).serve_on([])
 
@@ -53,7 +54,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         config = uvicorn.Config(
-            app,
+            app.state.express,
             loop="uvloop" if sys.platform != "win32" else "asyncio",
             http=Protocol,
             ws=LiveProtocol,
@@ -144,13 +145,17 @@ class Worker(Server):
         with suppress(OSError):  # it is busy, or gone; `_take` learns of that
             self._untold = self._untold[self._channel.send(self._untold) :]
 
-    async def on_tick(self, counter: int) -> bool:
-        if counter % 10 == 0:
-            self._telemetry.look()
+    def tell_ended(self) -> None:
+        """Say how many connections have ended, if that has changed."""
         ended = self._taken - len(self._opening) - len(self.server_state.connections)
         if ended != self._ended:
             self._ended = ended
             self.tell("ended", str(ended))
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            self._telemetry.look()
+        self.tell_ended()
         over = self.leaving and (not (self._opening or self.server_state.connections) or time.monotonic() > self._until)
         return await super().on_tick(counter) or over
 
@@ -207,6 +212,10 @@ class Dealt(Protocol):
         super().on_headers_complete()
         if self._worker.leaving and self.cycle is not before:
             self.cycle.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.loop.call_soon(self._worker.tell_ended)  # once for all that ended together; the next ones are dealt out by it
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()

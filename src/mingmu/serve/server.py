@@ -6,9 +6,12 @@ import socket
 import ssl
 import sys
 
+from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadSettings
 from mingmu.core.logs import log_as_json
 from mingmu.settings import Settings
+
+MOST_WORKERS = 4  # unless more are asked for
 
 
 def run(settings: Settings) -> None:
@@ -18,10 +21,12 @@ def run(settings: Settings) -> None:
     """
     if settings.workers > 1 and sys.platform == "win32":
         raise BadSettings(f"workers is {settings.workers}; on Windows there can be only one (settings: workers)")
+    workers = settings.workers or usual_workers(settings.threads or cpu_count())
+    settings = settings.model_copy(update={"workers": workers})
     log_as_json(settings.log_level)
     tls_context(settings)  # what is wrong with it is said before anything is loaded
     with listen(settings.host, settings.port) as listener:
-        if settings.workers > 1:
+        if workers > 1:
             from mingmu.serve.fleet import lead
 
             lead(settings, listener)
@@ -29,6 +34,11 @@ def run(settings: Settings) -> None:
             from mingmu.serve.process import serve
 
             serve(settings, listener)
+
+
+def usual_workers(processors: int) -> int:
+    """How many processes serve where nobody says it: one for each processor, up to a few, for each holds its networks in memory."""
+    return 1 if sys.platform == "win32" else min(processors, MOST_WORKERS)
 
 
 def listen(host: str, port: int) -> socket.socket:
