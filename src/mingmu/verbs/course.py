@@ -49,7 +49,7 @@ COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
 SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
 SEALING_A_LAYER = 0.035  # seconds more for each of its layers
-SEALING_A_MEGABYTE = 0.1  # seconds more for each of its weights
+SEALING_A_MEGABYTE = 0.1  # and for each megabyte of its weights
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 

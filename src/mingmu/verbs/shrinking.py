@@ -143,8 +143,10 @@ class Student:
 
     @property
     def words(self) -> str:
-        name = self.course.recipe.net.name
-        return name if self.keep == 1 else f"{name}, {self.keep:.0%} kept"
+        parts = [self.course.recipe.net.name]
+        if self.course.side != self.course.store.artifact(self.version.digest).manifest.pixels.size[0]:
+            parts.append(f"{self.course.side} pixels")
+        return ", ".join(parts if self.keep == 1 else (*parts, f"{self.keep:.0%} kept"))
 
     def budget(self, seconds: float, spent: float, judged: int) -> float:
         """What is left for learning, with what judging three networks will take set aside."""
