@@ -298,7 +298,7 @@ def test_labels_may_begin_with_a_byte_order_mark(run: Run, model: Path) -> None:
 
 def test_names_complete_in_the_shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_MINGMU_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "mingmu show t")
+    monkeypatch.setenv("COMP_WORDS", "mingmu show ti")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert run().out.split() == ["tiny"]
 

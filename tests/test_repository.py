@@ -13,7 +13,11 @@ from mingmu.core.errors import MingmuError
 from mingmu.settings import Settings, variable
 
 ROOT = Path(__file__).resolve().parents[1]
-LARGE_FILES = {"src/mingmu/core/probe_images/shapes.jpg", "tests/zoo/efficientnet_lite0.npz"}
+LARGE_FILES = {
+    "src/mingmu/core/probe_images/shapes.jpg",
+    "src/mingmu/zoo/weights/plate-reader-latin.onnx",
+    "tests/zoo/efficientnet_lite0.npz",
+}
 HEAVY_MODULES = ("torch", "onnxruntime", "onnx", "fastapi", "starlette", "uvicorn", "PIL", "rich")
 
 # Spelled in pieces: this file is searched too.

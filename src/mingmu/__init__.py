@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mingmu.client import AsyncClient, Client, Recognition
-    from mingmu.core.answers import Box, Boxes, Label, Labels
+    from mingmu.core.answers import Box, Boxes, Label, Labels, Plate, Plates, Text, Texts
     from mingmu.core.errors import MingmuError
     from mingmu.core.pixels import PixelSpec
     from mingmu.core.recognizer import Recognizer
@@ -30,8 +30,12 @@ __all__ = [
     "Labels",
     "MingmuError",
     "PixelSpec",
+    "Plate",
+    "Plates",
     "Recognition",
     "Recognizer",
+    "Text",
+    "Texts",
     "__version__",
     "load",
 ]
@@ -45,8 +49,12 @@ _HOMES = {  # imported when first asked for: `import mingmu` itself costs next t
     "Labels": "mingmu.core.answers",
     "MingmuError": "mingmu.core.errors",
     "PixelSpec": "mingmu.core.pixels",
+    "Plate": "mingmu.core.answers",
+    "Plates": "mingmu.core.answers",
     "Recognition": "mingmu.client",
     "Recognizer": "mingmu.core.recognizer",
+    "Text": "mingmu.core.answers",
+    "Texts": "mingmu.core.answers",
 }
 
 

@@ -6,7 +6,8 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mingmu.core.artifact import PROBES, pack_arrays, seal
 from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
+from mingmu.core.pipeline import Chained, Road
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
@@ -25,7 +27,7 @@ from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Tunings
 from mingmu.serve.host import Host
 from mingmu.settings import Settings
-from tests import tiny
+from tests import tiny, tiny_text
 from tests.registry.test_tuning import choose, variant_of
 
 
@@ -117,6 +119,34 @@ async def test_images_of_one_request_never_keep_the_decoders_from_others(
     await host.see(served, b"alone", turns=host.turns())
     assert order.index(b"alone") <= 4
     await asyncio.gather(*form)
+    await host.stop()
+
+
+class Counting:
+    """A chain that notes how many pictures are in work."""
+
+    def __init__(self, chain: Chained) -> None:
+        self.chain, self.now, self.most = chain, 0, 0
+
+    def road(self, parts: Mapping[str, Recognizer], frame: Frame, manifest: Manifest) -> Road[Outputs]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        found = yield from self.chain.road(parts, frame, manifest)
+        self.now -= 1
+        return found
+
+
+async def test_few_pictures_of_chains_are_in_memory_however_many_requests_there_are(data_dir: Path) -> None:
+    tiny_text.publish_text(data_dir)
+    host = Host(Settings(data_dir=data_dir, threads=2))
+    await host.start()
+    served = await host.served("lines")
+    assert served.recognizer.chain is not None
+    counting = Counting(served.recognizer.chain)
+    counted = replace(served, recognizer=replace(served.recognizer, chain=counting))
+    seen = await asyncio.gather(*(host.see(counted, tiny_text.picture("RGR")) for _ in range(24)))
+    assert 1 < counting.most <= 4
+    assert {counted.recognizer.interpret(each.reading).document()["texts"][0]["text"] for each in seen} == {"RGR"}
     await host.stop()
 
 

@@ -6,16 +6,21 @@ import asyncio
 import io
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
+from mingmu.core.pixels import Pixels, encode_png
 from mingmu.serve.bodies import Budget, read_body
 from mingmu.settings import Settings
+from mingmu.tasks.locate import MOST
+from tests import tiny_text
 from tests.serve.conftest import RECOGNIZE, Serve
 
 JSON = {"content-type": "application/json"}
@@ -86,6 +91,71 @@ async def test_hostile_input_is_refused_and_disturbs_nobody(serve: Serve, red_pn
         assert (response.status_code, response.json()["kind"]) == (status, kind)
         assert len(response.content) < 4000
         assert (await client.post(RECOGNIZE, content=red_png)).status_code == 200
+
+
+@pytest.fixture
+def readers(data_dir: Path) -> None:
+    tiny_text.publish_text(data_dir)
+    tiny_text.publish_plates(data_dir)
+
+
+def squares() -> Pixels:
+    """As many lines as tiny networks tell apart."""
+    grid = np.zeros((3000, 3000, 3), np.uint8)
+    grid.reshape(8, 375, 8, 375, 3)[:, :200, :, :200] = np.random.default_rng(0).integers(150, 256, (8, 1, 8, 1, 3))
+    return grid
+
+
+PICTURES = {
+    "one white pixel": np.full((1, 1, 3), 255, np.uint8),
+    "one black pixel": np.zeros((1, 1, 3), np.uint8),
+    "all white": np.full((4000, 4000, 3), 255, np.uint8),
+    "all black": np.zeros((4000, 4000, 3), np.uint8),
+    "as wide as can be": np.full((1, 16_000, 3), 255, np.uint8),
+    "as high as can be": np.full((16_000, 1, 3), 255, np.uint8),
+    "noise": np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8),
+    "many lines": squares(),
+}
+
+
+@pytest.mark.usefixtures("readers")
+@pytest.mark.parametrize("recognizer", ["lines", "cars"])
+@pytest.mark.parametrize("name", PICTURES)
+async def test_odd_pictures_are_read_in_bounded_time_and_memory(serve: Serve, recognizer: str, name: str) -> None:
+    image = encode_png(PICTURES[name])
+    async with serve() as client:
+        path = f"/v1/recognizers/{recognizer}/recognize"
+        await client.post(path, content=tiny_text.picture())  # it is loaded now
+        tracemalloc.start()
+        response = await client.post(path, content=image)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert response.status_code == 200, response.text
+        [found] = response.json()["answers"][0].values()
+        assert len(found) <= MOST
+        assert most < 300e6
+        answers = (await client.post(path, content=tiny_text.picture("GR"))).json()["answers"][0]
+        assert [each["text"] for each in next(iter(answers.values()))] == ["GR"]
+
+
+@pytest.mark.usefixtures("readers")
+@pytest.mark.parametrize("recognizer", ["lines", "cars"])
+@pytest.mark.parametrize("name", ["one byte", "rubbish", "a cut JPEG", "an SVG", "a pixel bomb", "a 60,000-pixel side"])
+async def test_what_is_no_picture_is_refused_by_readers_too(serve: Serve, recognizer: str, name: str) -> None:
+    body, headers, status, kind = HOSTILE[name]
+    async with serve() as client:
+        response = await client.post(f"/v1/recognizers/{recognizer}/recognize", content=body, headers=headers)
+        assert (response.status_code, response.json()["kind"]) == (status, kind)
+
+
+@pytest.mark.usefixtures("readers")
+async def test_many_lines_are_given_up_when_the_time_is_over(serve: Serve) -> None:
+    image, path = encode_png(PICTURES["many lines"]), "/v1/recognizers/lines/recognize"
+    async with serve() as client:
+        await client.post(path, content=tiny_text.picture())
+        late = await client.post(path, content=image, headers={"x-request-timeout-ms": "100"})
+        assert (late.status_code, late.json()["kind"]) == (504, "deadline-exceeded")
+        assert (await client.post(path, content=tiny_text.picture())).status_code == 200
 
 
 async def test_odd_and_doubled_headers_do_no_harm(client: httpx.AsyncClient, red_png: bytes) -> None:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import torch
 
-from mingmu.train.nets import build
-from mingmu.train.precision import autocast, spared
+from mingmu.train.nets import build, readers
+from mingmu.train.precision import autocast, chosen, spared
 from mingmu.train.recipe import Recipe
+from mingmu.train.transcription import Transcription
 
 
 def test_what_is_spared_computes_the_same_and_leaves_no_trace() -> None:
@@ -28,3 +29,13 @@ def test_convolutions_of_one_channel_each_compute_in_fp32_and_hand_on_bf16() -> 
         wide.register_forward_hook(lambda _layer, inputs, found: seen.extend((inputs[0].dtype, found.dtype)))
         net(torch.zeros(2, 3, 32, 32))
     assert seen == [torch.float32, torch.bfloat16]
+
+
+def test_what_has_a_memory_is_timed_as_it_learns_for_a_gpu_knows_no_way_back_otherwise() -> None:
+    reader = readers.build("crnn", 3)
+    memory = next(layer for layer in reader.modules() if isinstance(layer, torch.nn.LSTM))
+    seen: list[tuple[bool, bool]] = []
+    memory.register_forward_hook(lambda layer, _inputs, _found: seen.append((layer.training, reader.trunk.training)))
+    pixels, texts = torch.zeros(2, 3, 32, 128), torch.tensor([[1], [2]])
+    assert chosen(Recipe(), reader, Transcription((128, 32)), pixels, texts) in ("fp32", "bf16")
+    assert {*seen} == {(True, False)}

@@ -83,7 +83,6 @@ def _rows(recognizer: Recognizer, items: Sequence[Item], reads: Sequence[Read], 
             answers[number] = error
     if frames:
         seen = [*frames.values()]
-        readings = recognizer.readings_from(recognizer.outputs(seen), seen)
-        for number, reading in zip(frames, readings, strict=True):
+        for number, reading in zip(frames, recognizer.readings(seen), strict=True):
             answers[number] = recognizer.interpret(reading, options.wish)
     return [row_of(item, answers.get(number), recognizer.digest) for number, item in enumerate(items)]

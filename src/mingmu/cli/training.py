@@ -14,6 +14,7 @@ import typer
 from mingmu.cli.options import DataDir, Json, open_store
 from mingmu.cli.teaching import Data, Html
 
+USUAL = {"classify": "fast", "detect": "detect", "read": "read"}  # recipes
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
@@ -24,11 +25,18 @@ def train(
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
     recipe: Annotated[
         str | None,
-        typer.Option(help="How to train: fast, accurate, detect, plates, or a TOML file.", show_default="fast; for detectors detect"),
+        typer.Option(
+            help="How to train: fast, accurate, detect, plates, read, read-plates, or a TOML file.",
+            show_default="fast; for detectors detect, for readers read",
+        ),
     ] = None,
     task: Annotated[
-        Literal["classify", "detect"], typer.Option(help="What the network is to say: a label of each photo, or boxes.")
-    ] = "classify",
+        Literal["classify", "detect", "read"] | None,
+        typer.Option(
+            help="What the network is to say: a label of each photo, boxes, or the text that the photo's file is named after.",
+            show_default="what the recipe's does, or classify",
+        ),
+    ] = None,
     net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
     size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
     epochs: Annotated[
@@ -49,12 +57,15 @@ def train(
 
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.evaluate.report import TextReport
     from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
-    from mingmu.train.nets import beginning
+    from mingmu.train.nets import beginning, check_does, net_named
 
     seconds = seconds_of(time)
-    chosen = recipes.read(recipe or ("detect" if task == "detect" else "fast")).changed(net=net, size=size)
+    does = task or (net_named(net).task if net else "classify")
+    chosen = recipes.read(recipe or USUAL[does]).changed(net=net, size=size)
+    check_does(chosen.net, task)
     store = open_store(data_dir)
     if not resume and verbs.leads():
         render.note(beginning(chosen.net))
@@ -72,7 +83,8 @@ def train(
         "curve": verbs.curve_json(trained.curve),
         "run": str(trained.folder),
     }
-    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} labels.", *summary(measures)]
+    what = "characters" if isinstance(trained.report, TextReport) else "labels"
+    lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
         rate, waited = (median(getattr(epoch, name) for epoch in trained.curve) for name in ("images_per_second", "waited"))
         speed = f"{rate:.0f} images/s, {waited:.0%} of the time waiting for photos"

@@ -11,7 +11,7 @@ import httpx
 
 from mingmu.client.calls import Call, Page, document_of, error_of, listing
 from mingmu.client.images import Image, encoded
-from mingmu.core.answers import Answer, Box, Boxes, Label, Labels, Wished
+from mingmu.core.answers import Answer, Box, Boxes, Label, Labels, Plate, Plates, Text, Texts, Wished
 from mingmu.core.errors import BadImage, MingmuError
 
 PORTION_IMAGES = 16  # images in one request of `recognize_many`
@@ -101,9 +101,24 @@ def _recognitions(document: dict[str, Any]) -> list[Recognition | MingmuError]:
 def _answer(row: dict[str, Any]) -> Answer:
     if "boxes" in row:
         return Boxes(tuple(_box(box) for box in row["boxes"]))
+    if "texts" in row:
+        return Texts(tuple(Text(each["text"], each["score"], _points(each), tuple(each["confidences"])) for each in row["texts"]))
+    if "plates" in row:
+        return Plates(tuple(_plate(each) for each in row["plates"]))
     labels = tuple(Label(label["label"], label["score"], label.get("id")) for label in row["labels"])
     return Labels(labels, row.get("abstain", False))
 
 
 def _box(row: dict[str, Any]) -> Box:
     return Box(**row | {"landmarks": tuple((x, y) for x, y in row.get("landmarks", ()))})
+
+
+def _plate(row: dict[str, Any]) -> Plate:
+    box = row["box"]
+    place = box["x"], box["y"], box["width"], box["height"]
+    kind, colour = row.get("kind"), row.get("colour")
+    return Plate(row["text"], row["score"], place, _points(row), tuple(row["confidences"]), row["lines"], kind, colour)
+
+
+def _points(row: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    return tuple((x, y) for x, y in row["corners"])

@@ -43,7 +43,7 @@ class Taught:
     recognizer: str
     version: int
     digest: str
-    accuracy: float  # of a detector AP50
+    accuracy: float  # of a detector AP50, of a reader the share of texts without a mistake
     interval: tuple[float, float]  # that holds the true accuracy with 95 % confidence
     result: Mapping[str, Any]  # all that the service said
 
@@ -222,7 +222,7 @@ def cancel(job: int) -> Call[Job]:
 def taught(job: Job) -> Taught:
     """What came of a lesson."""
     result = job.result or {}
-    accuracy = result.get("accuracy") or result["ap50"]
+    accuracy = result.get("accuracy") or result.get("ap50") or result["exact"]
     interval = (accuracy["low"], accuracy["high"])
     return Taught(result["recognizer"], result["version"], result["digest"], accuracy["value"], interval, result)
 

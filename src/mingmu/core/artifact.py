@@ -4,6 +4,7 @@
     graph.onnx         backbone or whole model: uint8 pixels in, arrays out
     head.npz           head: `weight` float32 [F, C], `bias` float32 [C]
     probes.npz         what the probe images became: pixels, and the outputs or scores
+    answers.json       chain: what it said of the probe images
     probes/NAME.jpg    the probe images (a head uses those of its backbone)
 
 The manifest is written last: a folder without one is not an artifact.
@@ -30,6 +31,7 @@ MANIFEST = "manifest.json"
 GRAPH = "graph.onnx"
 HEAD = "head.npz"
 PROBES = "probes.npz"
+ANSWERS = "answers.json"
 MAX_ARRAY_BYTES = 2**30
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mingmu.core.answers import Answer, Box, Labels
+from mingmu.core.answers import Answer, Box, Boxes, Labels
 from mingmu.core.labels import on_one_line
 from mingmu.core.pixels import Limits, Pixels, encode_jpeg, whole
 
@@ -53,8 +53,11 @@ def draw_on(pixels: Pixels, answer: Answer, size: tuple[int, int]) -> Pixels:
         across, down = canvas.width / size[0], canvas.height / size[1]
         placed = [(box, _area(box, across, down)) for box in answer.boxes]
         for box, area in reversed(placed):  # the surest lie on top
-            pen.frame(area, colour_of(box.label))
-            pen.dots([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
+            if isinstance(answer, Boxes):
+                pen.frame(area, colour_of(box.label))
+                pen.dots([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
+            else:
+                pen.outline([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
         for box, area in placed:  # and have the first choice of where their label goes
             pen.tag(f"{box.label} {box.score:.0%}", area, colour_of(box.label))
     return np.asarray(canvas)
@@ -95,6 +98,11 @@ class _Pen:
         """Landmarks, with a dark edge."""
         for x, y in points:
             self._draw.circle((x, y), 1.5 * self._line, fill=colour, outline=(0, 0, 0))
+
+    def outline(self, corners: list[tuple[float, float]], colour: Colour) -> None:
+        """A line around what may lie at any angle, with a dark edge that shows on bright ground."""
+        for width, ink in ((self._line + 2, (0, 0, 0)), (self._line, colour)):
+            self._draw.line([*corners, *corners[:2]], fill=ink, width=width, joint="curve")
 
     def tag(self, text: str, area: Area, colour: Colour) -> None:
         """A label of a box: above it, or else where it is inside the picture, and on no other."""

@@ -19,7 +19,7 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9]+)?(/[a-z0-9][a-z0-9_-]*\.[a-z0-9]+)?$", max_length=100)]
-Kind = Literal["backbone", "head", "model"]
+Kind = Literal["backbone", "head", "model", "chain"]
 Precision = Literal["fp32", "bf16", "int8"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml"]
 
@@ -58,6 +58,20 @@ class EmbedSpec(Strict):
     things: int = Field(ge=2)  # of so many different things
 
 
+class PartSpec(Strict):
+    """A recognizer that a chain is made of."""
+
+    does: str
+    digest: Digest
+
+
+class PlatesSpec(Strict):
+    """Which plates a chain reads."""
+
+    rules: Literal["chinese", "latin"]  # how they are written, where several characters are as likely
+    threshold: float = Field(default=0.5, ge=0, le=1)  # the least score of a plate's least certain character
+
+
 class Origin(Strict):
     """Where the weights come from, and under which terms."""
 
@@ -90,13 +104,15 @@ class Manifest(Strict):
     format: Literal["mingmu-artifact/1"] = "mingmu-artifact/1"
     kind: Kind
     name: str = Field(min_length=1, max_length=200)
-    task: Literal["classify", "detect", "embed"]
+    task: Literal["classify", "detect", "embed", "read", "locate", "text", "plates"]
     pixels: PixelSpec
     labels: tuple[str, ...] = ()
     label_ids: tuple[str, ...] = ()
     head: HeadSpec | None = None
     detect: DetectSpec | None = None
     embed: EmbedSpec | None = None
+    plates: PlatesSpec | None = None
+    parts: tuple[PartSpec, ...] = ()  # of a chain, the one that looks first comes first
     origin: Origin
     runs: Runs = Runs()
     tolerance: Tolerance = Tolerance()
@@ -114,8 +130,12 @@ class Manifest(Strict):
             raise ValueError(f"a manifest for {self.task} has {'no' if self.detect is None else 'a'} detect section")
         if self.task != "embed" and self.embed is not None:
             raise ValueError(f"a manifest for {self.task} has an embed section")
-        if self.task == "detect" and not self.labels:
-            raise ValueError("a detector has at least 1 label")
+        if (self.kind == "chain") != bool(self.parts) or (self.kind == "chain") != (self.task in ("text", "plates")):
+            raise ValueError(f"a {self.kind} for {self.task} has {len(self.parts)} parts; a chain has some, and reads text or plates")
+        if (self.task == "plates") != (self.plates is not None):
+            raise ValueError(f"a manifest for {self.task} has {'no' if self.plates is None else 'a'} plates section")
+        if self.task in ("detect", "read") and not self.labels:
+            raise ValueError("a detector has at least 1 label" if self.task == "detect" else "a reader has an alphabet, its labels")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels repeat")
         if self.label_ids and len(self.label_ids) != len(self.labels):
@@ -123,6 +143,16 @@ class Manifest(Strict):
         if clash := {name.partition("/")[0] for name in self.files if "/" in name} & {*self.files}:
             raise ValueError(f"{min(clash)!r} is both a file and a folder")
         return self
+
+    @property
+    def finds(self) -> bool:
+        """Whether its answers are places in a picture."""
+        return self.task in ("detect", "read", "text", "plates")
+
+    @property
+    def beneath(self) -> tuple[Digest, ...]:
+        """The artifacts that this one is nothing without: a head's backbone, or a chain's parts."""
+        return (self.head.backbone,) if self.head else tuple(part.digest for part in self.parts)
 
     @property
     def multi_label(self) -> bool:

@@ -12,7 +12,7 @@ from mingmu.core.graph import parse
 from mingmu.core.manifest import Manifest, Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
-from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, MAP, READ, SCORES, OnnxRuntime, Outputs, Runtime
+from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, MAP, MASK, READ, SCORES, TEXT, OnnxRuntime, Outputs, Runtime
 
 
 def runtime_of(model: bytes, runs: Runs, *, threads: int = 1, calls: int = 0) -> Runtime:
@@ -102,6 +102,10 @@ def _check_shapes(manifest: Manifest, rows: Outputs) -> None:
     """Raise BadArtifact unless one image has a score for each label, or for each label and box."""
     if manifest.task == "embed":
         return _check_vector(manifest, rows)
+    if manifest.task == "read":
+        return _check_columns(manifest, rows)
+    if manifest.task == "locate":
+        return _check_mask(manifest, rows)
     scores, boxes, labels = rows[SCORES].shape, rows[BOXES].shape if manifest.task == "detect" else None, len(manifest.labels)
     if boxes is None and scores != (labels,):
         raise BadArtifact(f"{manifest.name}: scores {scores} for {labels} labels")
@@ -112,6 +116,19 @@ def _check_shapes(manifest: Manifest, rows: Outputs) -> None:
         if LANDMARKS not in rows or rows[LANDMARKS].shape != wanted:
             raise BadArtifact(f"{manifest.name}: landmarks {list(wanted)} are needed, beside each box")
     return None
+
+
+def _check_columns(manifest: Manifest, rows: Outputs) -> None:
+    shape = rows[TEXT].shape
+    if len(shape) != 2 or shape[1] != 1 + len(manifest.labels):
+        raise BadArtifact(
+            f"{manifest.name}: text {shape} for an alphabet of {len(manifest.labels)}; [T, {1 + len(manifest.labels)}] is needed"
+        )
+
+
+def _check_mask(manifest: Manifest, rows: Outputs) -> None:
+    if (shape := rows[MASK].shape) != manifest.pixels.size[::-1]:
+        raise BadArtifact(f"{manifest.name}: mask {shape} for frames of {manifest.pixels.size[::-1]}")
 
 
 def _check_vector(manifest: Manifest, rows: Outputs) -> None:

@@ -6,14 +6,20 @@ which runs the networks itself, and the server, which lets frames of many reques
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from mingmu.core.pixels import Frame
-from mingmu.core.recognizer import Reading, Recognizer
+
+if TYPE_CHECKING:
+    from mingmu.core.manifest import Manifest
+    from mingmu.core.recognizer import Reading, Recognizer
+    from mingmu.core.runtime import Outputs
 
 T = TypeVar("T")
+
+AT_ONCE = 16  # frames that a network runs together here
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,15 @@ class Done(Generic[T]):
     value: T
 
 
-Road: TypeAlias = Generator[Look, list[Reading], T]
+Road: TypeAlias = Generator[Look, "list[Reading]", T]
+
+
+class Chained(Protocol):
+    """How the parts of a sealed chain work together."""
+
+    def road(self, parts: Mapping[str, Recognizer], frame: Frame, manifest: Manifest) -> Road[Outputs]:
+        """What the task reads its answer off, from all of a picture; places are in pixels of the frame."""
+        ...
 
 
 def advance(road: Road[T], readings: list[Reading] | None = None) -> Look | Done[T]:
@@ -46,5 +60,19 @@ def walk(road: Road[T]) -> T:
     """Go a road to its end; the networks run here."""
     at = advance(road)
     while isinstance(at, Look):
-        at = advance(road, at.recognizer.readings_from(at.recognizer.outputs(at.frames), at.frames))
+        at = advance(road, _readings(at))
     return at.value
+
+
+def _readings(look: Look) -> list[Reading]:
+    """Frames of one size together, a few at a time."""
+    found: dict[int, Reading] = {}
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for at, frame in enumerate(look.frames):
+        sizes.setdefault(frame.pixels.shape, []).append(at)
+    for alike in sizes.values():
+        for start in range(0, len(alike), AT_ONCE):
+            some = alike[start : start + AT_ONCE]
+            frames = [look.frames[at] for at in some]
+            found.update(zip(some, look.recognizer.readings_from(look.recognizer.outputs(frames), frames), strict=True))
+    return [found[at] for at in range(len(look.frames))]

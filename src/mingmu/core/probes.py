@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +62,14 @@ def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tole
         drift = float(np.abs(outputs[name] - sealed).max()) / max(1.0, float(np.abs(sealed).max()))
         if not drift <= tolerance:  # not a number counts as drift
             raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
+
+
+def alike(one: Any, other: Any, leeway: float) -> bool:
+    """Whether two JSON documents say the same: words exactly, numbers up to a leeway."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(value, other[name], leeway) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(alike(mine, theirs, leeway) for mine, theirs in zip(one, other, strict=True))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= leeway
+    return bool(one == other)

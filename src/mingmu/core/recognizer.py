@@ -6,27 +6,31 @@ Evaluation, calibration, compression, the command line and the server all walk i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.answers import ANY, Answer, Labels, Wish, Wished
-from mingmu.core.artifact import Artifact
+from mingmu.core.artifact import ANSWERS, Artifact
 from mingmu.core.doubt import prediction_sets
-from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NoCoverage, NotExplainable
+from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NoCoverage, NotExplainable, Unproven
 from mingmu.core.head import Head, Scores
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
-from mingmu.core.pixels import Frame, Limits, View
-from mingmu.core.probes import check_outputs, check_pixels, probes_of
+from mingmu.core.pipeline import Chained, Road, walk
+from mingmu.core.pixels import Frame, Limits, Pixels, PixelSpec, View, whole
+from mingmu.core.probes import alike, check_outputs, check_pixels, probe_images_of, probes_of
 from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
 
 # How far the score of a probe may move where a head runs on another variant of its backbone than it was taught on. Rounding to eight
 # bits moves single scores of a healthy network by up to three tenths; a broken variant moves some by nearly 1.
 BETWEEN_VARIANTS = 0.35
+PLACES = 0.02  # of the longer side of a probe: how far a place in a chain's answer may move
+MOST_SIDE = 3072  # pixels of a picture that a chain looks at; what is small in a photo is cut out of that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +73,8 @@ class Recognizer:
     task: Task
     head: Head | None = None
     limits: Limits = Limits()
+    chain: Chained | None = None  # how its parts work together; then `network` is that of the first
+    parts: Mapping[str, Recognizer] = field(default_factory=dict)
 
     @property
     def manifest(self) -> Manifest:
@@ -94,7 +100,17 @@ class Recognizer:
 
     def frame(self, image: bytes) -> Frame:
         """Image bytes as the pixels this recognizer looks at; raises BadImage."""
+        if self.chain:
+            return whole(image, self.limits, MOST_SIDE)
         return self.manifest.pixels.frame(image, self.limits)
+
+    def frame_of(self, pixels: Pixels) -> Frame:
+        """The same for a picture that is decoded and upright. Raises ImageTooLarge."""
+        if not self.chain:
+            return self.manifest.pixels.frame_of(pixels, self.limits)
+        height, width = pixels.shape[:2]
+        scale = min(1.0, MOST_SIDE / max(width, height))
+        return PixelSpec(size=(max(1, round(width * scale)), max(1, round(height * scale))), fit="squash").frame_of(pixels, self.limits)
 
     def scores_from(self, outputs: Outputs) -> Scores:
         """Scores, float32 [N, C], from the outputs named by `wants`."""
@@ -122,8 +138,12 @@ class Recognizer:
             raise NoCoverage(f"{self.manifest.name} was sealed without held-out scores, so it can promise no coverage")
         if self.manifest.task == "embed":
             raise Conflict(f"{self.manifest.name} gives vectors for comparing, no answer about one picture; it is a part of `mingmu faces`")
-        if self.manifest.task != "detect" and (wish.threshold is not None or wish.overlap is not None):
+        if self.manifest.task == "locate":
+            raise Conflict(f"{self.manifest.name} finds lines and does not read them; it is a part of `text`")
+        if not self.manifest.finds and (wish.threshold is not None or wish.overlap is not None):
             raise BadRequest(f"{self.manifest.name} gives labels; a threshold and an overlap are for boxes")
+        if self.manifest.task != "detect" and wish.overlap is not None:
+            raise BadRequest(f"{self.manifest.name} reads text; an overlap is for boxes")
 
     def interpret(self, reading: Reading, wish: Wish = ANY) -> Answer:
         """A reading as a typed answer.
@@ -136,8 +156,20 @@ class Recognizer:
         answer = self.task.interpret(reading.rows, reading.view, self.manifest, wish)
         return replace(answer, abstain=True) if isinstance(answer, Labels) and self._abstains(reading) else answer
 
+    def road(self, frame: Frame) -> Road[Reading]:
+        """How a chain comes to what it reads off one frame."""
+        if self.chain is None:
+            raise Conflict(f"{self.manifest.name} is no chain")
+        return Reading((yield from self.chain.road(self.parts, frame, self.manifest)), frame.view, None)
+
+    def readings(self, frames: Sequence[Frame]) -> list[Reading]:
+        """What it reads off each of some frames, together if they are of one size."""
+        return [walk(self.road(frame)) for frame in frames] if self.chain else self.readings_from(self.outputs(frames), frames)
+
     def read(self, frame: Frame) -> Reading:
         """What it reads off one frame."""
+        if self.chain:
+            return walk(self.road(frame))
         return self.readings_from(self.outputs([frame]), [frame])[0]
 
     def recognize(self, images: Sequence[bytes], **wished: Unpack[Wished]) -> list[Answer | MingmuError]:
@@ -183,6 +215,8 @@ class Recognizer:
 
         A head on another variant of its backbone than it was taught on may answer a little otherwise: see BETWEEN_VARIANTS.
         """
+        if self.chain:
+            return self._prove_chain()
         if self.head is None:
             return self.network.prove()
         tolerance, spec = self.manifest.tolerance, self.head.spec
@@ -198,3 +232,12 @@ class Recognizer:
                 raise BadArtifact(f"{self.manifest.name}: the head takes {len(self.head.weight)} features, its network gives {width}")
             check_outputs(probe, {SCORES: self.scores_from(batch)[0]}, tolerance.outputs if at_home else BETWEEN_VARIANTS)
         return None
+
+    def _prove_chain(self) -> None:
+        """Replay the probe images; the parts have been proven. What is read must be the same, and stand in the same place."""
+        sealed = json.loads(self.artifact.read(ANSWERS))
+        for name, image in probe_images_of(self.artifact).items():
+            frame = self.frame(image)
+            found = self.interpret(self.read(frame)).document()
+            if name not in sealed or not alike(found, sealed[name], PLACES * max(frame.original)):
+                raise Unproven(f"{name}: the answer is {json.dumps(found, ensure_ascii=False)[:300]}; sealed was another")

@@ -24,7 +24,15 @@ MAP = "map"  # of a backbone: the feature map whose mean over space is `features
 SCORES = "scores"  # of a whole model
 BOXES = "boxes"  # of a detector: corners (left, top, right, bottom) in pixels of the frame, one row for each row of its scores
 LANDMARKS = "landmarks"  # of some detectors: points [P, 2] in pixels of the frame, beside each box
-READ: Mapping[str, tuple[str, ...]] = {"classify": (SCORES,), "detect": (BOXES, SCORES), "embed": (FEATURES,)}  # of a whole model, by task
+TEXT = "text"  # of a reader: how likely each column of a line is the blank, or one of the labels, [T, 1 + labels]
+MASK = "mask"  # of what locates text: how likely each pixel belongs to some, [h, w]
+READ: Mapping[str, tuple[str, ...]] = {  # of a whole model, by task
+    "classify": (SCORES,),
+    "detect": (BOXES, SCORES),
+    "embed": (FEATURES,),
+    "read": (TEXT,),
+    "locate": (MASK,),
+}
 
 PROVIDERS: Mapping[Provider, str] = {  # what ONNX Runtime calls them
     "cpu": "CPUExecutionProvider",

@@ -22,7 +22,7 @@ from mingmu.data.phash import SPEC
 from mingmu.data.readers import archive
 from mingmu.data.readers.coco import is_coco, read_coco
 from mingmu.data.readers.entry import Entry, Report
-from mingmu.data.readers.folder import read_folder
+from mingmu.data.readers.folder import read_folder, read_named
 from mingmu.data.readers.table import TABLE_SUFFIXES, is_table, read_table
 from mingmu.data.readers.tree import FolderTree, Tree
 from mingmu.data.readers.voc import is_voc, read_voc
@@ -59,8 +59,10 @@ def read(
     progress: Progress | None = None,
     limits: Limits = Limits(),
     archive_limits: archive.ArchiveLimits = archive.DEFAULT_LIMITS,
+    *,
+    texts: bool = False,
 ) -> Reading:
-    """Read a dataset and keep its images in `blobs`, once each.
+    """Read a dataset and keep its images in `blobs`, once each. With `texts` the label of an image is what stands in it.
 
     Every image is decoded once, small, so that a file cut short is found now and not while teaching. What is wrong
     becomes a finding and does not stop the rest. Raises NotFound, and BadRequest or BodyTooLarge where nothing can be read.
@@ -69,7 +71,7 @@ def read(
         raise NotFound(f"there is no file or folder {source}")
     findings: list[Finding] = []
     with _opened(source, archive_limits) as tree:
-        layout, entries = _entries(source, tree, findings.append)
+        layout, entries = _entries(source, tree, findings.append, texts)
         findings += tree.findings
         examples = list(_examples(tree, entries, blobs, limits, findings.append, progress))
     dataset = Dataset.of(examples)
@@ -89,8 +91,10 @@ def _opened(source: Path, limits: archive.ArchiveLimits) -> AbstractContextManag
     return nullcontext(FolderTree(beside.parent if beside.name.lower() == "annotations" else beside))
 
 
-def _entries(source: Path, tree: Tree, report: Report) -> tuple[str, list[Entry]]:
+def _entries(source: Path, tree: Tree, report: Report, texts: bool) -> tuple[str, list[Entry]]:
     """The layout's name and an entry for each image."""
+    if texts:
+        return _text_entries(source, tree, report)
     if isinstance(tree, FolderTree) and source.is_file():
         name = source.resolve().relative_to(tree.root).as_posix()
         return ("coco", read_coco(tree, name, report)) if name.endswith(".json") else ("table", read_table(tree, name, report))
@@ -106,6 +110,15 @@ def _entries(source: Path, tree: Tree, report: Report) -> tuple[str, list[Entry]
     if tables := [name for name in names if name.count("/") == top and is_table(tree, name)]:
         return "table", _first_of_each((entry for file in tables for entry in read_table(tree, file, report)), report)
     return "folder", read_folder(tree, report)
+
+
+def _text_entries(source: Path, tree: Tree, report: Report) -> tuple[str, list[Entry]]:
+    """Texts stand in a table, or else are what the files are named after."""
+    top = min((name.count("/") for name in tree.names), default=0)
+    files = [source.name] if source.is_file() else [name for name in tree.names if name.count("/") == top and is_table(tree, name)]
+    if tables := [name for name in files if name.lower().endswith(TABLE_SUFFIXES)]:
+        return "table", _first_of_each((entry for file in tables for entry in read_table(tree, file, report, texts=True)), report)
+    return "folder", read_named(tree, report)
 
 
 def _first_of_each(entries: Iterable[Entry], report: Report) -> list[Entry]:

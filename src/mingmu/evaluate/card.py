@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from mingmu.evaluate import words
 from mingmu.evaluate.box_measures import BoxMeasures
-from mingmu.evaluate.box_words import operation
 from mingmu.evaluate.intervals import Estimate
 from mingmu.evaluate.measure import Measures
-from mingmu.evaluate.report import AnyReport, BoxReport, Report, Subject
-from mingmu.evaluate.summary import cautions, headline
+from mingmu.evaluate.report import AnyReport, BoxReport, Report, Subject, TextReport
+from mingmu.evaluate.summary import cautions, headline, operation
+from mingmu.evaluate.text_measures import TextMeasures
+from mingmu.evaluate.text_words import taken_for
 from mingmu.evaluate.words import interval, percent
 
 WEAKEST = 10
@@ -22,20 +23,24 @@ SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]
 
 def card(report: AnyReport) -> str:
     """A Markdown document."""
-    if isinstance(report, BoxReport):
-        figures = _box_metrics(report), _box_labels(report.measures)
-    else:
-        figures = _metrics(report), _labels(report.measures)
     sections = {
         "What it is": _details(report.subject),
         "What it is for": _use(report),
-        "How good it is": figures[0],
-        "Label by label": figures[1],
+        **_figures(report),
         "Limits": _limits(report),
         "How to reproduce": _reproduction(report),
     }
     body = "\n".join(f"## {title}\n\n" + "\n".join(lines) + "\n" for title, lines in sections.items())
     return f"# {plain(report.subject.name)}\n\n{plain(headline(report.measures))}\n\n{body}"
+
+
+def _figures(report: AnyReport) -> dict[str, Iterator[str]]:
+    match report:
+        case BoxReport():
+            return {"How good it is": _box_metrics(report), "Label by label": _box_labels(report.measures)}
+        case TextReport():
+            return {"How good it is": _text_metrics(report), "Character by character": _characters(report.measures)}
+    return {"How good it is": _metrics(report), "Label by label": _labels(report.measures)}
 
 
 def plain(text: str) -> str:
@@ -57,8 +62,13 @@ def _details(subject: Subject) -> Iterator[str]:
 def _use(report: AnyReport) -> Iterator[str]:
     labels = [found.label for found in report.measures.classes]
     named = ", ".join(plain(label) for label in labels[:30]) + (f" and {len(labels) - 30} more" if len(labels) > 30 else "")
-    what = f"finds things of {len(labels)} labels" if isinstance(report, BoxReport) else f"says which of {len(labels)} labels a photo shows"
-    yield f"It {what}: {named}. It knows no others, whatever a photo shows."
+    match report:
+        case BoxReport():
+            yield f"It finds things of {len(labels)} labels: {named}. It knows no others, whatever a photo shows."
+        case TextReport():
+            yield f"It reads text. {len(labels)} characters were looked at, of which it may know some only: {named}."
+        case _:
+            yield f"It says which of {len(labels)} labels a photo shows: {named}. It knows no others, whatever a photo shows."
     yield ""
     yield "It was measured on photos like those of the dataset below. Measure it again before it meets other cameras, places or seasons."
 
@@ -104,6 +114,21 @@ def _box_metrics(report: BoxReport) -> Iterator[str]:
     yield f"\n{plain(operation(measures))}"
 
 
+def _text_metrics(report: TextReport) -> Iterator[str]:
+    yield from _measured_on(report)
+    yield _row("read without a mistake", report.measures.exact)
+    yield _row("characters that are wrong", report.measures.character_errors)
+
+
+def _characters(measures: TextMeasures) -> Iterator[str]:
+    shown = measures.occurring()
+    if len(shown) > WEAKEST:
+        yield f"The {WEAKEST} weakest of {len(shown)}:\n"
+    yield "| character | there | read right | taken for |\n|---|---|---|---|"
+    for found in shown[:WEAKEST]:
+        yield f"| {plain(found.label)} | {found.there} | {_cell(found.right)} | {plain(taken_for(found))} |"
+
+
 def _box_labels(measures: BoxMeasures) -> Iterator[str]:
     shown = measures.occurring()
     if len(shown) > WEAKEST:
@@ -126,7 +151,7 @@ def _labels(measures: Measures) -> Iterator[str]:
 def _limits(report: AnyReport) -> Iterator[str]:
     for text in cautions(report.measures):
         yield f"- {plain(text)}"
-    confused = [] if isinstance(report, BoxReport) else report.measures.confused(5)
+    confused = report.measures.confused(5) if isinstance(report, Report) else []
     if confused:
         pairs = (f"{plain(true)} taken for {plain(said)} ({count})" for true, said, count, _ in confused)
         yield f"- The commonest confusions: {', '.join(pairs)}."

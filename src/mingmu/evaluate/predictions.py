@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ UNKNOWN = "photos of which it is not known here whether they taught it"
 CROSS_VALIDATION = "cross-validation on the training data"
 TAUGHT = "the very photos it was taught on"
 
+T = TypeVar("T")
 Progress = Callable[[float], None]  # the share that is done, 0 to 1
 
 
@@ -109,7 +111,7 @@ def evaluate(
 ) -> Predictions:
     """Show every labelled example to a recognizer, by the road that requests take.
 
-    `threads` batches of 16 images are in work at a time, so memory does not grow with the dataset. What cannot be read
+    Memory does not grow with the dataset. What cannot be read
     becomes a Failure; labels that the recognizer does not know are counted. Raises Conflict if nothing is left to measure.
     """
     labels = recognizer.manifest.labels
@@ -117,7 +119,9 @@ def evaluate(
         raise Conflict(f"{recognizer.manifest.name} says no labels, so there is nothing to measure; teach a head on it first")
     labelled = [example for example in dataset if example.labels]
     known = [example for example in labelled if not set(labels).isdisjoint(example.labels)]
-    rows, failures = _look(recognizer, known, blobs, threads, progress or (lambda share: None))
+    rows, failures = seen_by(
+        recognizer, known, blobs, lambda frames: [*recognizer.scores(frames)], threads, progress or (lambda share: None)
+    )
     if not rows:
         raise Conflict(_nothing_left(recognizer, dataset, known, failures))
     seen = tuple(known[i] for i in rows)
@@ -135,32 +139,35 @@ def evaluate(
     )
 
 
-def _look(
-    recognizer: Recognizer, examples: Sequence[Example], blobs: Blobs, threads: int, progress: Progress
-) -> tuple[dict[int, Scores], list[Failure]]:
-    """Scores float32 [C] by the place of the example, and the failures."""
-    rows: dict[int, Scores] = {}
+def seen_by(
+    recognizer: Recognizer,
+    examples: Sequence[Example],
+    blobs: Blobs,
+    look: Callable[[Sequence[Frame]], Sequence[T]],
+    threads: int,
+    progress: Progress,
+) -> tuple[dict[int, T], list[Failure]]:
+    """What `look` makes of each example, by its place, and the failures. `threads` batches of 16 images are in work at a time."""
+
+    def look_from(start: int) -> tuple[dict[int, T], list[Failure]]:
+        frames: dict[int, Frame] = {}
+        failed = []
+        for at in range(start, min(start + BATCH, len(examples))):
+            try:
+                frames[at] = recognizer.frame(blobs.get(examples[at].image))
+            except MingmuError as error:
+                failed.append(Failure(examples[at].name, error.kind, str(error)))
+        return dict(zip(frames, look([*frames.values()]) if frames else (), strict=True)), failed
+
+    found: dict[int, T] = {}
     failures: list[Failure] = []
     starts = range(0, len(examples), BATCH)
     with ThreadPoolExecutor(threads, thread_name_prefix="evaluate") as pool:
-        batches = pool.map(lambda start: _look_at_batch(recognizer, examples[start : start + BATCH], blobs), starts)
-        for start, (found, failed) in zip(starts, batches, strict=True):
-            rows.update((start + i, scores) for i, scores in found.items())
+        for start, (some, failed) in zip(starts, pool.map(look_from, starts), strict=True):
+            found |= some
             failures += failed
             progress(min(1.0, (start + BATCH) / len(examples)))
-    return rows, failures
-
-
-def _look_at_batch(recognizer: Recognizer, examples: Sequence[Example], blobs: Blobs) -> tuple[dict[int, Scores], list[Failure]]:
-    frames: dict[int, Frame] = {}
-    failures = []
-    for i, example in enumerate(examples):
-        try:
-            frames[i] = recognizer.frame(blobs.get(example.image))
-        except MingmuError as error:
-            failures.append(Failure(example.name, error.kind, str(error)))
-    scores = recognizer.scores([*frames.values()]) if frames else ()
-    return dict(zip(frames, scores, strict=True)), failures
+    return found, failures
 
 
 def _nothing_left(recognizer: Recognizer, dataset: Dataset, known: Sequence[Example], failures: Sequence[Failure]) -> str:

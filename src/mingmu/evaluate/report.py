@@ -15,6 +15,7 @@ from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import Measures
+from mingmu.evaluate.text_measures import TextMeasures
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Epoch:
     number: int
     loss: float  # on the photos that it learned from
     held_out_loss: float | None  # on photos held out; None: there were none
-    held_out_accuracy: float | None  # of a detector AP50
+    held_out_accuracy: float | None  # of a detector AP50; of a reader the share of texts without a mistake
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -119,7 +120,31 @@ class BoxReport:
         return TypeAdapter(BoxReport).dump_json(self)
 
 
-AnyReport = Report | BoxReport
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True)
+class TextReport:
+    """All that was measured of a reader; plain data that survives JSON."""
+
+    subject: Subject
+    data: Data
+    measures: TextMeasures
+    made: str  # ISO 8601, UTC
+    cost: Cost | None = None
+    training: tuple[Epoch, ...] = ()  # of a network that was trained here
+    schema: Literal["mingmu-text-report/1"] = "mingmu-text-report/1"
+
+    @classmethod
+    def of(cls, recognizer: Recognizer, dataset: Dataset, measures: TextMeasures, cost: Cost) -> TextReport:
+        """The report of a reader that was measured just now."""
+        data = Data(dataset.digest, len(dataset), len(dataset.labels))
+        return cls(subject_of(recognizer), data, measures, datetime.now(UTC).isoformat(timespec="seconds"), cost)
+
+    def to_json(self) -> bytes:
+        """One JSON document."""
+        return TypeAdapter(TextReport).dump_json(self)
+
+
+AnyReport = Report | BoxReport | TextReport
 
 
 def subject_of(recognizer: Recognizer) -> Subject:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from mingmu.evaluate import chart, words
-from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.html import card, figure
-from mingmu.evaluate.report import AnyReport
+from mingmu.evaluate.report import AnyReport, BoxReport, TextReport
 from mingmu.evaluate.summary import cautions, headline
 
 
@@ -37,13 +36,21 @@ def cost_cards(report: AnyReport) -> Iterable[tuple[str, str, str]]:
 def training(report: AnyReport) -> str:
     if not report.training:
         return ""
-    boxes = isinstance(report.measures, BoxMeasures)
-    dashed = "" if boxes else "; dashed: on photos held out"
+    dashed = "" if isinstance(report, BoxReport) else "; dashed: on photos held out"
     plots = figure(chart.losses(report.training), f"Line: loss on the photos that taught, changed at random{dashed}.")
-    accuracies = chart.accuracies(report.training, "AP50 on photos held out" if boxes else "right of photos held out")
+    accuracies = chart.accuracies(report.training, f"{_good(report)} photos held out")
     if accuracies:
         plots += figure(accuracies, "The best of these epochs is what was sealed. These photos are not those of the figures above.")
     return f'<div class="beside">{plots}</div>'
+
+
+def _good(report: AnyReport) -> str:
+    match report:
+        case BoxReport():
+            return "AP50 on"
+        case TextReport():
+            return "read without a mistake of"
+    return "right of"
 
 
 def about(report: AnyReport) -> Iterable[Sequence[str]]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.answers import Wish
-from mingmu.core.errors import Conflict, MingmuError
+from mingmu.core.errors import Conflict
 from mingmu.core.manifest import DetectSpec
+from mingmu.core.pixels import Frame
 from mingmu.core.recognizer import Recognizer
 from mingmu.data.dataset import Blobs, Dataset, Example
-from mingmu.evaluate.predictions import BATCH, TEST, Failure, Progress, groups_of
+from mingmu.evaluate.predictions import TEST, Failure, Progress, groups_of, seen_by
 from mingmu.tasks.boxes import Found
 from mingmu.tasks.detect import LEAST_SCORE, seen
 from mingmu.tasks.matching import Truth
@@ -55,7 +55,13 @@ def sight(recognizer: Recognizer, dataset: Dataset, blobs: Blobs, *, threads: in
     """
     labels, spec = recognizer.manifest.labels, recognizer.manifest.detect or DetectSpec()
     examples = dataset.with_boxes().examples
-    looks, failures = _look(recognizer, examples, blobs, spec, threads, progress or (lambda share: None))
+    everything = Wish(threshold=LEAST_SCORE)
+
+    def look(frames: Sequence[Frame]) -> list[Seen]:
+        readings = recognizer.readings(frames)
+        return [(seen(each.rows, each.view, spec, everything), frame.original) for each, frame in zip(readings, frames, strict=True)]
+
+    looks, failures = seen_by(recognizer, examples, blobs, look, threads, progress or (lambda share: None))
     boxes = Counter(region.label for example in examples for region in example.regions)
     if not any(region.label in labels for at in looks for region in examples[at].regions):
         raise Conflict(_nothing_left(recognizer, dataset, boxes, failures))
@@ -77,34 +83,6 @@ def truth_of(labels: Sequence[str], example: Example) -> Truth:
     known = [region for region in example.regions if region.label in labels]
     corners = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in known]
     return Truth(np.array(corners, np.float64).reshape(-1, 4), np.array([labels.index(box.label) for box in known], np.int64))
-
-
-def _look(
-    recognizer: Recognizer, examples: Sequence[Example], blobs: Blobs, spec: DetectSpec, threads: int, progress: Progress
-) -> tuple[dict[int, Seen], list[Failure]]:
-    """What was seen, by the place of the example, and the failures."""
-    everything = Wish(threshold=LEAST_SCORE)
-
-    def look_at(start: int) -> tuple[dict[int, Seen], list[Failure]]:
-        frames, failed = {}, []
-        for at in range(start, min(start + BATCH, len(examples))):
-            try:
-                frames[at] = recognizer.frame(blobs.get(examples[at].image))
-            except MingmuError as error:
-                failed.append(Failure(examples[at].name, error.kind, str(error)))
-        readings = recognizer.readings_from(recognizer.outputs([*frames.values()]), [*frames.values()]) if frames else []
-        found = [seen(reading.rows, reading.view, spec, everything) for reading in readings]
-        return {at: (each, frame.original) for (at, frame), each in zip(frames.items(), found, strict=True)}, failed
-
-    rows: dict[int, Seen] = {}
-    failures: list[Failure] = []
-    starts = range(0, len(examples), BATCH)
-    with ThreadPoolExecutor(threads, thread_name_prefix="evaluate") as pool:
-        for start, (some, failed) in zip(starts, pool.map(look_at, starts), strict=True):
-            rows |= some
-            failures += failed
-            progress(min(1.0, (start + BATCH) / len(examples)))
-    return rows, failures
 
 
 def _nothing_left(recognizer: Recognizer, dataset: Dataset, boxes: Counter[str], failures: Sequence[Failure]) -> str:

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from mingmu.evaluate import box_words, words
+from mingmu.evaluate import box_words, text_words, words
 from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.measure import Measures
+from mingmu.evaluate.text_measures import TextMeasures
+
+AnyMeasures = Measures | BoxMeasures | TextMeasures
 
 
-def headline(measures: Measures | BoxMeasures) -> str:
+def headline(measures: AnyMeasures) -> str:
     """The result in a sentence."""
-    return box_words.headline(measures) if isinstance(measures, BoxMeasures) else words.headline(measures)
+    match measures:
+        case BoxMeasures():
+            return box_words.headline(measures)
+        case TextMeasures():
+            return text_words.headline(measures)
+    return words.headline(measures)
 
 
-def cautions(measures: Measures | BoxMeasures) -> list[str]:
+def cautions(measures: AnyMeasures) -> list[str]:
     """What a reader must know before believing the figures."""
-    return box_words.cautions(measures) if isinstance(measures, BoxMeasures) else words.cautions(measures)
+    match measures:
+        case BoxMeasures():
+            return box_words.cautions(measures)
+        case TextMeasures():
+            return text_words.cautions(measures)
+    return words.cautions(measures)
 
 
-def summary(measures: Measures | BoxMeasures) -> list[str]:
+def operation(measures: AnyMeasures) -> str:
+    """What its answers are like: whether its confidence can be believed, what it finds, or how much of what it reads is wrong."""
+    match measures:
+        case BoxMeasures():
+            return box_words.operation(measures)
+        case TextMeasures():
+            return text_words.operation(measures)
+    return words.trust(measures)
+
+
+def summary(measures: AnyMeasures) -> list[str]:
     """All of it, a sentence or two a line."""
-    trust = box_words.operation(measures) if isinstance(measures, BoxMeasures) else words.trust(measures)
-    return [headline(measures), trust, *cautions(measures)]
+    return [headline(measures), operation(measures), *cautions(measures)]

@@ -13,36 +13,43 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import MAP
 from mingmu.data.dataset import Blobs
 from mingmu.evaluate.box_measures import BoxMeasures, Miss
-from mingmu.evaluate.measure import Measures, Mistake
+from mingmu.evaluate.measure import Mistake
+from mingmu.evaluate.summary import AnyMeasures
+from mingmu.evaluate.text_measures import Misread, TextMeasures
 from mingmu.tasks.saliency import overlay
 
 SIDE = 128
-BOXED_SIDE, QUALITY = 480, 80  # of photos that boxes are drawn on
+WHOLE_SIDE, QUALITY = 480, 80  # of photos that are shown whole
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """PNG files, the second only where the recognizer can be explained; of a detector's photo a JPEG, all of it."""
+    """PNG files, the second only where the recognizer can be explained; of a detector's or a reader's photo a JPEG, all of it."""
 
     seen: bytes
     saliency: bytes | None
 
 
-def thumbnails_of(measures: Measures | BoxMeasures, recognizer: Recognizer, blobs: Blobs) -> dict[str, Thumbnail]:
+def thumbnails_of(measures: AnyMeasures, recognizer: Recognizer, blobs: Blobs) -> dict[str, Thumbnail]:
     """A thumbnail for each of the worst mistakes, by the image's SHA-256."""
-    return thumbnails(measures.misses if isinstance(measures, BoxMeasures) else measures.mistakes, recognizer, blobs)
+    match measures:
+        case BoxMeasures():
+            return thumbnails(measures.misses, recognizer, blobs)
+        case TextMeasures():
+            return thumbnails(measures.misread, recognizer, blobs)
+    return thumbnails(measures.mistakes, recognizer, blobs)
 
 
-def thumbnails(mistakes: Iterable[Mistake | Miss], recognizer: Recognizer, blobs: Blobs) -> dict[str, Thumbnail]:
+def thumbnails(mistakes: Iterable[Mistake | Miss | Misread], recognizer: Recognizer, blobs: Blobs) -> dict[str, Thumbnail]:
     """A thumbnail for each mistake, by the image's SHA-256; images that are gone by now get none."""
     drawn = {}
     for mistake in mistakes:
         try:
             image = blobs.get(mistake.image)
-            if isinstance(mistake, Miss):
-                drawn[mistake.image] = Thumbnail(encode_jpeg(whole(image, recognizer.limits, BOXED_SIDE).pixels, QUALITY), None)
-            else:
+            if isinstance(mistake, Mistake):
                 drawn[mistake.image] = thumbnail(image, recognizer, mistake.said)
+            else:
+                drawn[mistake.image] = Thumbnail(encode_jpeg(whole(image, recognizer.limits, WHOLE_SIDE).pixels, QUALITY), None)
         except MingmuError:
             continue  # the mistake is still listed, without its picture
     return drawn

@@ -2,7 +2,7 @@
 
     <digest>/manifest.json       the recognizer's manifest, first
     <digest>/...                 its files
-    <digest of backbone>/...     a head's backbone, likewise
+    <digest of backbone>/...     a head's backbone, or a chain's parts, likewise
 
 What is read back goes by the manifests alone: a name, a byte or a file that they do not account for refuses the whole.
 """
@@ -31,11 +31,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first day that a zip knows
 
 
 def pack(store: Store, digest: str, file: Path) -> None:
-    """Write a recognizer, with its backbone if it is a head, into one file. Raises BadArtifact if a byte of it was changed."""
+    """Write a recognizer, with what it is nothing without, into one file. Raises BadArtifact if a byte of it was changed."""
     part = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for artifact in _with_backbone(store, store.artifact(digest)):
+            for artifact in _with_needed(store, store.artifact(digest)):
                 _write(archive, f"{artifact.digest}/{MANIFEST}", artifact.manifest.to_json())
                 for name in sorted(artifact.manifest.files):
                     _write(archive, f"{artifact.digest}/{name}", artifact.read(name))
@@ -55,14 +55,13 @@ def unpack(store: Store, file: Path, name: str | None = None) -> Version:
         name = name or aside.artifact(digest).manifest.name
         check_name(name)
         Library(aside).open(digest)
-        for artifact in reversed(_with_backbone(aside, aside.artifact(digest))):
+        for artifact in reversed(_with_needed(aside, aside.artifact(digest))):
             store.add(partial(shutil.copytree, artifact.folder, dirs_exist_ok=True))
     return store.publish(name, digest)
 
 
-def _with_backbone(store: Store, artifact: Artifact) -> list[Artifact]:
-    head = artifact.manifest.head
-    return [artifact] if head is None else [artifact, store.artifact(head.backbone)]
+def _with_needed(store: Store, artifact: Artifact) -> list[Artifact]:
+    return [artifact, *(store.artifact(digest) for digest in artifact.manifest.beneath)]
 
 
 def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -98,15 +97,13 @@ def _check_entries(archive: zipfile.ZipFile, file: Path) -> None:
 
 
 def _copy(archive: zipfile.ZipFile, store: Store) -> str:
-    """Put the bundle's artifacts into a store, the backbone first, and give the recognizer's digest."""
+    """Put the bundle's artifacts into a store, what others need first, and give the recognizer's digest."""
     names = archive.namelist()
     digest, _, rest = names[0].partition("/") if names else ("", "", "")
     if rest != MANIFEST:
         raise BadArtifact(f"the first entry is {names[0] if names else 'missing'!r}; it should be the recognizer's manifest")
     manifests = {digest: _manifest(archive, digest)}
-    head = manifests[digest].head
-    if head is not None:
-        manifests[head.backbone] = _manifest(archive, head.backbone)
+    manifests |= {each: _manifest(archive, each) for each in manifests[digest].beneath}
     expected = {f"{owner}/{name}" for owner, manifest in manifests.items() for name in (MANIFEST, *manifest.files)}
     if odd := sorted(expected ^ set(names)):
         raise BadArtifact(f"the entries are not those that the manifests name: {', '.join(map(repr, odd[:5]))}")

@@ -78,9 +78,9 @@ class _Needs:
         self._images: dict[str, set[str]] = {}
 
     def artifacts(self, connection: Connection) -> set[str]:
-        """Every artifact that has a name, the backbones of those that are heads, and the variants of these that machines run."""
+        """Every artifact that has a name, what these are nothing without, and the variants of these that machines run."""
         named = _column(connection, versions.c.digest)
-        sealed = named | {manifest.head.backbone for digest in named if (manifest := self._manifest(digest)) and manifest.head}
+        sealed = named | {needed for digest in named if (manifest := self._manifest(digest)) for needed in manifest.beneath}
         return sealed | {tuning.chosen for tuning in Tunings(self._store.data_dir).all() if tuning.network in sealed}
 
     def blobs(self, connection: Connection) -> set[str]:

@@ -14,7 +14,7 @@ from mingmu.core.pixels import Limits
 from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tunings
-from mingmu.tasks import task_of
+from mingmu.tasks import chain_of, task_of
 
 log = logging.getLogger("mingmu.registry")
 
@@ -38,6 +38,8 @@ class Library:
         """
         artifact = self._artifact(digest)
         manifest = artifact.manifest
+        if manifest.parts:
+            return self._chain(artifact)
         if manifest.head is None:
             return Recognizer(artifact, self.network(artifact), task_of(manifest), limits=self.limits)
         backbone = self._artifact(manifest.head.backbone)
@@ -53,8 +55,8 @@ class Library:
 
     def chosen(self, digest: str) -> str:
         """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
-        head = self._artifact(digest).manifest.head
-        return self.tunings.chosen(head.backbone if head else digest, digest)
+        beneath = self._artifact(digest).manifest.beneath
+        return self.tunings.chosen(beneath[0] if beneath else digest, digest)
 
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""
@@ -89,6 +91,13 @@ class Library:
 
     def _with_head(self, artifact: Artifact, network: Network) -> Recognizer:
         recognizer = Recognizer(artifact, network, task_of(artifact.manifest), Head.open(artifact), self.limits)
+        recognizer.prove()
+        return recognizer
+
+    def _chain(self, artifact: Artifact) -> Recognizer:
+        parts = {part.does: self.open(part.digest) for part in artifact.manifest.parts}
+        task = chain_of(artifact.manifest)
+        recognizer = Recognizer(artifact, next(iter(parts.values())).network, task, limits=self.limits, chain=task, parts=parts)
         recognizer.prove()
         return recognizer
 

@@ -71,10 +71,9 @@ class Shelf:
         return Manifest.from_json(data)
 
     def with_needed(self, digest: str) -> list[Artifact]:
-        """An artifact and, for a head, its backbone; raises NotFound, BadArtifact."""
+        """An artifact, and what it is nothing without; raises NotFound, BadArtifact."""
         artifact = self.get(digest)
-        head = artifact.manifest.head
-        return [artifact] if head is None else [artifact, self.get(head.backbone)]
+        return [artifact, *(self.get(needed) for needed in artifact.manifest.beneath)]
 
     def share(self, digest: str) -> None:
         """See to it that an artifact, and what it needs, is where the other machines find it."""

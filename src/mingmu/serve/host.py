@@ -40,6 +40,7 @@ from mingmu.settings import Settings
 from mingmu.tasks.saliency import overlay
 
 MOST_DRAWN = 2048  # pixels a side of a picture that is drawn on
+ROADS = 2  # that are gone at a time, for each batch: every one holds a picture as it is, and what was cut out of it
 MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class Host:
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._workers = ThreadPoolExecutor(self._parallel, thread_name_prefix="network")
         self._crew = Crew(self._workers, company)
+        self._roads = asyncio.Semaphore(ROADS * self._parallel)
         self._loaders = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._repertoire = Repertoire(self._library, self._loaders, most=settings.max_loaded)
         self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
@@ -227,6 +229,8 @@ class Host:
             return await self._cache.see(key, lambda: self._look(served, image, math.inf, explain))
 
     async def _look(self, served: Served, image: bytes, deadline: float, explain: bool) -> Seen:
+        if served.recognizer.chain:
+            return await self._see_all(served, image, deadline)
         if is_light(image):
             return await self._see(served, image, deadline, explain)
         decoded = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
@@ -237,11 +241,28 @@ class Host:
         width, height = served.recognizer.manifest.pixels.size
         if pixels.shape != (height, width, 3):
             raise BadRequest(f"pixels have the shape {list(pixels.shape)}; this recognizer takes [{height}, {width}, 3]")
-        frame = Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height)))
-        return await self._see(served, Decoded(frame, 0.0), deadline, explain=False)
+        decoded = Decoded(Frame(pixels, (width, height), (0.0, 0.0, float(width), float(height))), 0.0)
+        if served.recognizer.chain:
+            return await self._see_all(served, decoded, deadline)
+        return await self._see(served, decoded, deadline, explain=False)
+
+    async def _see_all(self, served: Served, image: bytes | Decoded, deadline: float) -> Seen:
+        """What a chain makes of a picture. Its own looks take turns, too, but not those of the request: each image holds one of these."""
+        asked = time.monotonic()
+        async with self._roads:
+            waited = time.monotonic() - asked
+            if isinstance(image, bytes):
+                image = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
+            began = time.monotonic()
+            reading = await self._follow(served.recognizer.road(image.frame), deadline, self.turns())
+        return Seen(image.frame, reading, None, image.seconds, waited, time.monotonic() - began, 1)
 
     async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
         """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
+        async with self._roads:
+            return await self._follow(road, deadline, turns)
+
+    async def _follow(self, road: Road[T], deadline: float, turns: asyncio.Semaphore) -> T:
         at: Look | Done[T] = await self._in(self._decoders, self._advance, road, None, deadline)
         while isinstance(at, Look):
             readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
@@ -257,7 +278,7 @@ class Host:
     async def _read(self, recognizer: Recognizer, frame: Frame, deadline: float, turns: asyncio.Semaphore) -> Reading:
         work = _Work(recognizer.manifest.name, recognizer, Decoded(frame, 0.0), deadline, explain=False)
         async with turns:
-            return (await self._batcher(recognizer).submit(work, deadline=deadline)).value.reading
+            return (await self._batcher(recognizer, frame.view.size).submit(work, deadline=deadline)).value.reading
 
     async def explain(self, served: Served, seen: Seen) -> bytes:
         """A PNG of the frame, with what speaks for the top class marked on it."""
@@ -275,12 +296,12 @@ class Host:
         if explain and not served.recognizer.explainable:
             raise NotExplainable(f"{served.version.name} keeps no feature map to explain its scores with")
         work = _Work(served.version.name, served.recognizer, image, deadline, explain)
-        outcome = await self._batcher(served.recognizer).submit(work, deadline=deadline)
+        outcome = await self._batcher(served.recognizer, served.recognizer.manifest.pixels.size).submit(work, deadline=deadline)
         row = outcome.value
         return Seen(row.decoded.frame, row.reading, row.feature_map, row.decoded.seconds, outcome.waited, row.ran, outcome.batch)
 
-    def _batcher(self, recognizer: Recognizer) -> Batcher[_Work, _Row]:
-        network, size = recognizer.network, recognizer.manifest.pixels.size
+    def _batcher(self, recognizer: Recognizer, size: tuple[int, int]) -> Batcher[_Work, _Row]:
+        network = recognizer.network
         try:
             return self._batchers[network][size]
         except KeyError:

@@ -3,8 +3,8 @@
 A model takes either `image`, BYTES [-1] (encoded images), or `pixels`, UINT8 [-1, H, W, 3] (RGB, of exactly the
 recognizer's size). A classifier gives `scores`, FP32 [-1, classes], and `labels`, BYTES [-1] (the surest of each image). A
 detector gives what it found, the surest first: `boxes`, FP32 [-1, things, 4] (left, top, right, bottom in pixels of the image),
-`scores`, FP32 [-1, things], and `labels`, BYTES [-1, things]. Images with fewer things than others are filled up with zeros and
-empty labels.
+`scores`, FP32 [-1, things], and `labels`, BYTES [-1, things]; a reader of text or plates likewise, its labels are the texts. Images with
+fewer things than others are filled up with zeros and empty labels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mingmu.core.answers import Answer, Boxes
+from mingmu.core.answers import Answer, Labels
 from mingmu.core.errors import BadRequest
 from mingmu.core.head import Scores
 from mingmu.core.manifest import Manifest
@@ -65,7 +65,7 @@ async def about(service: Service, served: Served) -> About:
 
 
 def _described(manifest: Manifest) -> tuple[Described, ...]:
-    if manifest.task == "detect":
+    if manifest.finds:
         return Described("boxes", "FP32", [-1, -1, 4]), Described("scores", "FP32", [-1, -1]), Described("labels", "BYTES", [-1, -1])
     return Described("scores", "FP32", [-1, len(manifest.labels)]), Described("labels", "BYTES", [-1])
 
@@ -79,7 +79,7 @@ async def infer(service: Service, call: Call, served: Served, wanted: Inference)
     """Run one request's images or pixels through a model; raises BadRequest."""
     readings = await see(service, call, served, _given(wanted.inputs, served, service.max_images))
     asked = wanted.asked(served.recognizer.manifest.task)
-    if served.recognizer.manifest.task == "detect":
+    if served.recognizer.manifest.finds:
         return _things(served, readings, asked)
     scores = scores_of(readings)
     return [_output(served, scores, each.name, each.parameters) for each in asked]
@@ -171,7 +171,7 @@ class Things:
 
 
 def things_in(answer: Answer) -> Things:
-    boxes = answer.boxes if isinstance(answer, Boxes) else ()
+    boxes = () if isinstance(answer, Labels) else answer.boxes
     corners = [(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes]
     return Things(np.array(corners, np.float32).reshape(-1, 4), [box.score for box in boxes], [box.label for box in boxes])
 

@@ -78,13 +78,54 @@ class BoxesSchema(DrawnSchema):
     boxes: list[BoxSchema] = Field(description="The surest first; there may be none.")
 
 
+class TextSchema(Strict):
+    """A line of text and where it is, in pixels of the upright image."""
+
+    text: str
+    score: float = Field(ge=0, le=1.0001, description="The mean of its characters' confidences.")
+    corners: list[tuple[float, float]] = Field(description="x and y, clockwise from the left upper corner of the text.")
+    confidences: list[float] = Field(description="0 to 1, of each character.")
+
+
+class TextsSchema(DrawnSchema):
+    """The lines of text in one image."""
+
+    texts: list[TextSchema] = Field(description="From top to bottom; there may be none.")
+
+
+class PlateBoxSchema(Strict):
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class PlateSchema(Strict):
+    """A number plate and where it is, in pixels of the upright image."""
+
+    text: str
+    score: float = Field(ge=0, le=1.0001, description="The confidence of its least certain character.")
+    box: PlateBoxSchema
+    corners: list[tuple[float, float]] = Field(description="x and y, clockwise from the left upper corner of the text.")
+    confidences: list[float] = Field(description="0 to 1, of each character.")
+    lines: int = Field(description="Of its text: 1 or 2.")
+    kind: str | None = Field(None, description="Where the text says: ordinary, new-energy, police, learner, trailer, …")
+    colour: str | None = Field(None, description="Of its ground, where the light lets it be told: blue, green, yellow, white, black.")
+
+
+class PlatesSchema(DrawnSchema):
+    """The number plates in one image."""
+
+    plates: list[PlateSchema] = Field(description="The surest first; there may be none.")
+
+
 class ErrorSchema(Strict):
     """What was wrong with one of several images."""
 
     error: ImageErrorSchema
 
 
-Answered = LabelsSchema | BoxesSchema | ErrorSchema  # told apart by the one field that each must have
+Answered = LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema  # told apart by the one field that each must have
 
 
 class TimingSchema(Strict):

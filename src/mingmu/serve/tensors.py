@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from mingmu.core.errors import BadRequest
 
-OUTPUTS: Mapping[str, tuple[str, ...]] = {"classify": ("scores", "labels"), "detect": ("boxes", "scores", "labels")}  # by task
+THINGS = ("boxes", "scores", "labels")
+OUTPUTS: Mapping[str, tuple[str, ...]] = {  # by task
+    "classify": ("scores", "labels"),
+    **dict.fromkeys(("detect", "read", "text", "plates"), THINGS),
+}
 
 
 @dataclass(frozen=True, slots=True)

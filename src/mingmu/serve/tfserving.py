@@ -66,7 +66,7 @@ async def predict(request: Request) -> Response:
     """The scores of images or pixels, as TensorFlow Serving gives them. One bad image fails the request."""
     served, said, readings = await _run(request, PredictJson)
     key, names = "outputs" if said.instances is None else "predictions", served.recognizer.manifest.labels
-    if served.recognizer.manifest.task == "detect":
+    if served.recognizer.manifest.finds:
         things = [asdict(inference.things_in(served.recognizer.interpret(reading))) for reading in readings]
         for each in things:
             each["classes"] = each.pop("labels")
@@ -111,13 +111,13 @@ async def metadata(request: Request) -> Response:
     served = await service_of(request).served(_reference(request), request.scope["visit"])
     spec = {"name": served.version.name, "signature_name": "", "version": str(served.version.version)}
     manifest = served.recognizer.manifest
-    detects, classes = manifest.task == "detect", _tensor("classes", "DT_STRING", -1, -1)
-    scores = _tensor("scores", "DT_FLOAT", -1, -1 if detects else len(manifest.labels))
+    finds, classes = manifest.finds, _tensor("classes", "DT_STRING", -1, -1)
+    scores = _tensor("scores", "DT_FLOAT", -1, -1 if finds else len(manifest.labels))
     signatures = {
         "serving_default": _signature({"scores": scores}, "tensorflow/serving/predict"),
         "classification": _signature({"scores": scores, "classes": classes}, "tensorflow/serving/classify"),
     }
-    if detects:
+    if finds:
         found = {"boxes": _tensor("boxes", "DT_FLOAT", -1, -1, 4), "scores": scores, "classes": classes}
         signatures = {"serving_default": _signature(found, "tensorflow/serving/predict")}
     return _json({"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures}}})
@@ -138,8 +138,8 @@ async def _run(request: Request, form: type[PredictJson | ClassifyJson]) -> tupl
         served = await service.served(_reference(request), call.visit)
         size = served.recognizer.manifest.pixels.size
         wanted = await service.read(call, _read, call.body, form, size, service.max_images)
-        if served.recognizer.manifest.task == "detect" and wanted.said.signature_name != "serving_default":
-            raise BadRequest(f"{served.version.name} finds boxes, it is no classifier; ask :predict, with the signature serving_default")
+        if served.recognizer.manifest.finds and wanted.said.signature_name != "serving_default":
+            raise BadRequest(f"{served.version.name} finds places, it is no classifier; ask :predict, with the signature serving_default")
         return served, wanted.said, await inference.see(service, call, served, wanted.images)
 
 

@@ -8,6 +8,10 @@ from mingmu.core.recognizer import Task
 from mingmu.tasks.classify import Classify
 from mingmu.tasks.detect import Detect
 from mingmu.tasks.embed import Embed
+from mingmu.tasks.locate import Locate
+from mingmu.tasks.plates import PlatesRoad
+from mingmu.tasks.read import Read
+from mingmu.tasks.text import TextRoad
 
 
 def task_of(manifest: Manifest) -> Task:
@@ -15,9 +19,23 @@ def task_of(manifest: Manifest) -> Task:
     return task_named(manifest.task, landmarks=manifest.detect is not None and manifest.detect.landmarks > 0)
 
 
+def chain_of(manifest: Manifest) -> TextRoad | PlatesRoad:
+    """How the parts of a chain work together; raises BadArtifact where one is missing."""
+    chain: TextRoad | PlatesRoad = PlatesRoad() if manifest.task == "plates" else TextRoad()
+    if missing := {*chain.parts} - {part.does for part in manifest.parts}:
+        raise BadArtifact(f"{manifest.name} has no {', '.join(sorted(missing))} among its parts")
+    return chain
+
+
 def task_named(name: str, *, landmarks: bool = False) -> Task:
     """The task of a manifest; raises BadArtifact for one that is not known."""
-    tasks: dict[str, Task] = {"classify": Classify(), "detect": Detect(landmarks=landmarks), "embed": Embed()}
+    tasks: dict[str, Task] = {
+        "classify": Classify(),
+        "detect": Detect(landmarks=landmarks),
+        "embed": Embed(),
+        "read": Read(),
+        "locate": Locate(),
+    }
     try:
         return tasks[name]
     except KeyError:

@@ -41,8 +41,8 @@ class Lots:
         return torch.randint(most, (self.count,), generator=self.chance)[self.rows]
 
 
-def augment(pixels: Tensor, size: int, table: AugmentTable, lots: Lots, served: float = 1.0) -> Tensor:
-    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, size, size].
+def augment(pixels: Tensor, size: int | tuple[int, int], table: AugmentTable, lots: Lots, served: float = 1.0) -> Tensor:
+    """Photos, uint8 [N, H, W, 3], as a recipe wants them changed: float [N, 3, height, width], of `size` pixels a side or of a size.
 
     Where nothing is to be changed they look as they will be `served`: so much of each side, in the middle.
     """
@@ -57,21 +57,24 @@ def augment(pixels: Tensor, size: int, table: AugmentTable, lots: Lots, served: 
     return planes.clamp(0, 255)
 
 
-def framed(planes: Tensor, size: int, table: AugmentTable, lots: Lots, served: float) -> Tensor:
+def framed(planes: Tensor, size: int | tuple[int, int], table: AugmentTable, lots: Lots, served: float) -> Tensor:
     """Crop what is served, stretch, turn and mirror it in one resampling."""
+    width, height = (size, size) if isinstance(size, int) else size
+    wide = width / height
     area = lots.uniform(table.crop, 1)
     stretch = torch.exp(lots.uniform(-math.log(table.stretch), math.log(table.stretch)))
     across, down = (area * stretch).sqrt().clamp(max=1), (area / stretch).sqrt().clamp(max=1)
     x, y = ((1 - side) * lots.uniform(-1, 1) for side in (across, down))
     angle = torch.deg2rad(lots.uniform(-table.rotation, table.rotation))
     mirror = 1 - 2 * (lots.uniform(0, 1) < table.flip).float()
-    turn = torch.stack([angle.cos() * across * mirror, -angle.sin() * down, x, angle.sin() * across * mirror, angle.cos() * down, y], dim=1)
-    return resampled(planes, served * turn.view(-1, 2, 3), size)
+    right = torch.stack([angle.cos() * across * mirror, -angle.sin() / wide * down, x], dim=1)
+    below = torch.stack([angle.sin() * wide * across * mirror, angle.cos() * down, y], dim=1)
+    return resampled(planes, served * torch.stack([right, below], dim=1), (width, height))
 
 
-def resampled(planes: Tensor, where: Tensor, size: int) -> Tensor:
+def resampled(planes: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
     """Each picture seen through an affine map [N, 2, 3] of the frame, -1..1, onto itself; beyond its edges it is mirrored."""
-    grid = functional.affine_grid(where.to(planes.device), [len(planes), 3, size, size], align_corners=False)
+    grid = functional.affine_grid(where.to(planes.device), [len(planes), 3, size[1], size[0]], align_corners=False)
     return functional.grid_sample(planes, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -109,7 +112,7 @@ def _moved(planes: Tensor, **parts: Tensor | float) -> Tensor:
     where = torch.eye(2, 3).repeat(len(planes), 1, 1)
     for place, value in parts.items():
         where[:, int(place[1]), int(place[2])] = torch.as_tensor(value)
-    return resampled(planes, where, planes.shape[-1])
+    return resampled(planes, where, (planes.shape[3], planes.shape[2]))
 
 
 def _turned(planes: Tensor, magnitude: float, sign: Tensor) -> Tensor:

@@ -89,15 +89,15 @@ def detector(net: Detector, frames: NDArray[np.uint8]) -> Exported:
     return Exported(graph, max(_apart(one, other) for one, other in zip(ours, theirs, strict=True)))
 
 
-def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:
-    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be.
+def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None, output: str = SCORES) -> Exported:
+    """The network as a whole model with the output `scores`, as sure as photos that were held out say it may be; or with another output.
 
     Network and graph are compared on frames, uint8 [N, H, W, 3].
     """
     net.cpu()
     module = _Whole(net, _warmth(net, held_out))
-    graph = _graph(module, frames[:1].shape, (SCORES,))
-    return Exported(graph, _apart(_said(module, frames), _outputs(graph, frames, SCORES)), module.temperature)
+    graph = _graph(module, frames[:1].shape, (output,))
+    return Exported(graph, _apart(_said(module, frames), _outputs(graph, frames, output)), module.temperature)
 
 
 def backbone(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:

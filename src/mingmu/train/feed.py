@@ -31,6 +31,7 @@ Ints = NDArray[np.int64]
 Progress = Callable[[float], None]  # the share that is done, 0 to 1
 
 AHEAD = 3  # batches that lie ready
+PAD = -1  # behind the end of a text, in the place of a character
 ROOM = 1.15  # how much larger than the network's frame photos are kept, so that crops of them are sharp
 
 
@@ -39,7 +40,8 @@ class Photos:
     """Decoded photos with what they show."""
 
     pixels: Pixels  # [N, H, W, 3], mapped from a file
-    truth: NDArray[Any]  # classes, int64 [N]; for detectors [N, M, 5]: class, left, top, right, bottom; of no box the class is -1
+    truth: NDArray[Any]  # classes, int64 [N]; for detectors [N, M, 5]: class, left, top, right, bottom; of no box the class is -1;
+    # of texts [N, L]: a class for each character, and then PAD
     served: float = 1.0  # share of a side, in the middle, that a network will be served with; around it there is room
 
     def __len__(self) -> int:

@@ -73,6 +73,9 @@ def chosen(recipe: Recipe, net: Learner, objective: Objective, pixels: Tensor, t
 
 def _timed(net: Learner, objective: Objective, pixels: Tensor, targets: Tensor, precision: str) -> float:
     net.eval()  # so that averages inside the network do not move
+    for layer in net.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.train()  # it has none, and on a GPU there is no way back through it otherwise
     seconds = []
     for _ in range(1 + TIMED):
         began = time.perf_counter()

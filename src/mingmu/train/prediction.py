@@ -19,9 +19,10 @@ JUDGED_BY = 16  # photos
 
 
 def predict(net: Learner, photos: Photos, precision: str = "fp32") -> Tensor:
-    """Logits float32 [N, C] of photos."""
+    """Logits float32 [N, C] of photos; of a network that reads, [N, T, C]."""
     head: Any = net.get_submodule("head")
-    return torch.cat([torch.zeros(0, head.out_features), *(logits.float().cpu() for logits in _seen(net, photos, precision))])
+    found = [logits.float().cpu() for logits in _seen(net, photos, precision)]
+    return torch.cat(found) if found else torch.zeros(0, head.out_features)
 
 
 def proposed(net: Learner, photos: Photos, precision: str = "fp32") -> Iterator[tuple[Tensor, Tensor]]:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate", "student", "detect", "detect-frozen", "plates")
+NAMES = ("fast", "accurate", "student", "detect", "detect-frozen", "plates", "read", "read-plates")
 NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+Task: TypeAlias = Literal["classify", "detect", "read"]
 HARMLESS = ("published", "none")  # weights
 OF_DETECTORS = ("augment.zoom", "augment.mosaic", "augment.plain")
-OF_CLASSIFIERS = (
-    *("net.norm", "net.fit", "net.margin", "net.features", "distil.teacher", "balance", "label_smoothing"),
-    *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing", "mixup", "cutmix")),
-)
+OF_CLASSIFIERS = ("net.norm", "net.features", "distil.teacher", "balance", "label_smoothing", "augment.mixup", "augment.cutmix")
+OF_FRAMES = ("net.fit", "net.margin", *(f"augment.{key}" for key in ("crop", "rotation", "randaugment", "erasing")))  # moves boxes
+FOREIGN: Mapping[Task, Mapping[str, Sequence[str]]] = {
+    "classify": {"detectors": OF_DETECTORS},
+    "detect": {"classifiers": (*OF_CLASSIFIERS, *OF_FRAMES)},
+    "read": {"detectors": OF_DETECTORS, "classifiers": OF_CLASSIFIERS},
+}
+"""Keys that mean nothing to a task, by what they are for."""
+LINE = (128, 32)  # pixels, width and height, that a line of text is read from
 MOST_EPOCHS = 10_000  # of a training that is to end when its time does, too
 SYNONYMS = {
     "arch": "name",
@@ -164,27 +171,34 @@ class Recipe(Table):
         asked["schedule"] |= {} if epochs is None else {"epochs": epochs}
         return _checked(asked)
 
-    def pixels(self, usual: int, task: Literal["classify", "detect"] = "classify") -> PixelSpec:
-        """What the network looks at, where it was `usual`ly trained at so many pixels a side. Detectors look at all of a photo.
+    def pixels(self, usual: int, task: Task = "classify") -> PixelSpec:
+        """What the network looks at, where it was `usual`ly trained at so many pixels a side. Detectors look at all of a photo, readers at
+        a line.
 
         Raises BadRequest for a recipe of another task.
         """
         self._check(task)
+        if task == "read":
+            return PixelSpec(size=LINE, fit=self.net.fit, margin=self.net.margin, filter="bicubic")
         size = self.net.size or usual
         if task == "detect":
             return PixelSpec(size=(size, size), fit="letterbox", pad="corner")
         return PixelSpec(size=(size, size), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
 
-    def _check(self, task: Literal["classify", "detect"]) -> None:
+    def _check(self, task: Task) -> None:
         """Raise BadRequest for what means nothing in this task."""
-        usual = Recipe()
-        wrong = OF_DETECTORS if task == "classify" else OF_CLASSIFIERS
-        for path in wrong:
-            table, _, key = path.rpartition(".")
-            ours, other = ((getattr(each, table) if table else each) for each in (self, usual))
-            if getattr(ours, key) != getattr(other, key):
-                kinds = ("detectors", "a classifier") if task == "classify" else ("classifiers", "a detector")
-                raise BadRequest(f"recipe: {path} is for {kinds[0]}, and {self.net.name} is {kinds[1]}")
+        kind = {"classify": "a classifier", "detect": "a detector", "read": "a reader"}[task]
+        for owners, paths in FOREIGN[task].items():
+            for path in paths:
+                if self._value(path) != Recipe()._value(path):
+                    raise BadRequest(f"recipe: {path} is for {owners}, and {self.net.name} is {kind}; leave it out")
+        if task == "read" and self.net.size is not None:
+            width, height = LINE
+            raise BadRequest(f"recipe: net.size is not for readers: {self.net.name} looks at {width}x{height} pixels; leave it out")
+
+    def _value(self, path: str) -> object:
+        table, _, key = path.rpartition(".")
+        return getattr(getattr(self, table) if table else self, key)
 
 
 def read(name: str) -> Recipe:

@@ -1,15 +1,16 @@
-"""What a network learns: labelled photos in their parts, as it sees them, and the recipe; and the way from there to a recognizer."""
+"""What a network learns: a lesson as it sees it, and the recipe; and the way from there to a recognizer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from mingmu.core.cpus import cpu_count
@@ -17,34 +18,29 @@ from mingmu.core.errors import BadRequest, MissingExtra
 from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.recognizer import Recognizer
+from mingmu.core.runtime import TEXT
 from mingmu.core.sealing import seal_network
-from mingmu.data import splits
-from mingmu.data.dataset import Dataset, Example
-from mingmu.data.finding import Finding
+from mingmu.data.dataset import Blobs
 from mingmu.evaluate.report import Epoch as LearnedIn
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
-from mingmu.train.recipe import MOST_EPOCHS, Recipe
-from mingmu.verbs import parting
+from mingmu.train.recipe import MOST_EPOCHS, Recipe, Task
 from mingmu.verbs.backbones import seal_in_two
 from mingmu.verbs.boxing import boxed_in_frames
-from mingmu.verbs.measuring import UNREAD
+from mingmu.verbs.curriculum import Lesson
 from mingmu.verbs.recognizing import Progress, Step, ensure
 from mingmu.verbs.runs import keep_weights
 from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
+    from mingmu.train.export import Exported
     from mingmu.train.feed import Photos
     from mingmu.train.nets.learner import Learner
     from mingmu.train.objective import Objective
     from mingmu.train.run import Epoch, Now
 
-LearnedTask: TypeAlias = Literal["classify", "detect"]
-
 NEEDED = ("torch", "torchvision", "timm", "safetensors", "onnxscript", "sklearn")
-TEST_SHARE = 0.2
-HELD_OUT_SHARE = 0.1  # of the photos, to choose the best epoch by
 COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
 SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
@@ -53,81 +49,16 @@ SEALING_A_MEGABYTE = 0.1  # and for each megabyte of its weights
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """Labelled photos and the parts that they play."""
-
-    dataset: Dataset  # with `test`, `val` (held out, to choose the best epoch by) and `train`
-    findings: tuple[Finding, ...]
-    task: LearnedTask = "classify"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return labels_of(Dataset(self.part("train")), self.task)
-
-    def part(self, split: str) -> tuple[Example, ...]:
-        """The examples of a part that say what they show; none to learn from that is nearly the same as one of the test part.
-
-        To a detector, a photo without a label says that there is nothing.
-        """
-        said = Dataset.of(example for example in self.dataset if example.split == split)
-        return tuple(example for example in said if example.labels) if self.task == "classify" else said.with_boxes().examples
-
-
-def labels_of(dataset: Dataset, task: LearnedTask) -> tuple[str, ...]:
-    """What there is to learn: labels of photos, or of boxes."""
-    return dataset.labels if task == "classify" else dataset.boxed_labels
-
-
-def check_trainable(dataset: Dataset, findings: Sequence[Finding], task: LearnedTask = "classify") -> None:
-    """Raise BadRequest for photos that no network is trained on, however they are parted."""
-    if task == "detect":
-        if not dataset.boxed_labels:
-            raise BadRequest("no readable photo has a box to learn from; boxes come from COCO, Pascal VOC and YOLO files")
-        return
-    if dataset.multi_label:
-        raise BadRequest("some photos carry several labels; a network is trained on one each, so teach a head instead (mingmu teach)")
-    if len(dataset.labels) < 2:
-        unread = sum(len(each.where) for each in findings if each.kind in UNREAD)
-        hint = f" ({unread} files cannot be read: mingmu audit)" if unread else ""
-        raise BadRequest(f"there are readable photos of {len(dataset.labels)} labels to learn from; training needs at least 2{hint}")
-
-
-def lesson_of(
-    store: Store, dataset: Dataset, findings: Sequence[Finding], seed: int, progress: Progress, task: LearnedTask = "classify"
-) -> Lesson:
-    """The photos, in parts that cannot leak. Raises BadRequest where they cannot be trained on."""
-    groups = parting.groups_of(dataset, store, progress)
-    parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
-    held_out = parting.of_each_label(dataset, groups, parts)
-    tested = {int(groups[at]) for at in parts.test}
-    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in held_out}
-    examples = []
-    for at, example in enumerate(dataset):
-        leaks = at not in side and int(groups[at]) in tested
-        examples.append(replace(example, split=None if leaks else side.get(at, "train")))  # type: ignore[arg-type]
-    lesson = Lesson(Dataset.of(examples), (*findings, *parts.findings), task)
-    _check(lesson)
-    return lesson
-
-
-def _check(lesson: Lesson) -> None:
-    if not lesson.part("test"):
-        raise BadRequest("there are too few photos to set some aside to measure with; a head needs less (mingmu teach)")
-    missing = sorted({*labels_of(lesson.dataset, lesson.task)} - {*lesson.labels})
-    if missing:
-        raise BadRequest(f"all photos of {', '.join(missing[:5])} are set aside to measure with; give each label some to learn from")
-
-
-def time_to_learn(seconds: float, spent: float, net: Learner, side: int, photos: int) -> float:
-    """Of so many seconds all told, what is left for learning; what sealing, and measuring on so many photos, will take is set aside.
+def time_to_learn(seconds: float, spent: float, net: Learner, size: tuple[int, int], photos: int) -> float:
+    """Of so many seconds all told, what is left for learning; what sealing, and measuring on so many photos of a size, will take is set
+    aside.
 
     Raises BadRequest for too little.
     """
     from mingmu.train.feed import Photos
     from mingmu.train.prediction import seconds_to_predict
 
-    few = Photos(np.zeros((TIMED, side, side, 3), np.uint8), np.zeros(TIMED, np.int64))
+    few = Photos(np.zeros((TIMED, size[1], size[0], 3), np.uint8), np.zeros(TIMED, np.int64))
     layers, megabytes = sum(not [*layer.children()] for layer in net.modules()), sum(each.nbytes for each in net.parameters()) / 1e6
     sealing = SEALING + SEALING_A_LAYER * layers + SEALING_A_MEGABYTE * megabytes
     left = seconds - spent - sealing - SLOWER * seconds_to_predict(net, few) / TIMED * photos
@@ -158,17 +89,11 @@ class Course:
         from mingmu.train.feed import Photos, decoded, roomy, served
 
         found = []
-        room = (pixels, 1.0) if lesson.task == "detect" else (roomy(pixels), served(pixels))
+        room = (roomy(pixels), served(pixels)) if lesson.task == "classify" else (pixels, 1.0)
         for split, (spec, shown) in (("train", room), ("val", (pixels, 1.0))):
-            part = lesson.part(split)
-            images = [*dict.fromkeys(example.image for example in part)]
+            images = [*dict.fromkeys(example.image for example in lesson.part(split))]
             seen = decoded(folder / split, spec, images, store.blobs, lambda share: progress("decoding", share))
-            if lesson.task == "detect":
-                found.append(Photos(seen.pixels, boxed_in_frames(part, seen.images, lesson.labels, pixels, store.blobs)))
-                continue
-            label = {example.image: example.labels[0] for example in part}
-            classes = np.array([lesson.labels.index(label[image]) for image in seen.images], np.int64)
-            found.append(Photos(seen.pixels, classes, shown))
+            found.append(Photos(seen.pixels, _truth(lesson, split, seen.images, pixels, store.blobs), shown))
         if lesson.task == "classify" and len(np.unique(found[0].truth)) < len(lesson.labels):
             raise BadRequest("no photo of some label can be read; mingmu audit says which")
         return cls(store, name, lesson, recipe, pixels, found[0], found[1], folder, progress)
@@ -215,10 +140,13 @@ class Course:
         from mingmu.train.distil import Distilled, Teacher
         from mingmu.train.nets.classifier import Classifier
         from mingmu.train.objective import Detection
+        from mingmu.train.transcription import Transcription
 
         table = self.recipe.distil
         if self.lesson.task == "detect":
             return Detection()
+        if self.lesson.task == "read":
+            return Transcription(self.pixels.size)
         if table.teacher is None:
             return None
         recognizer = Library(self.store, threads=cpu_count()).open(ensure(self.store, table.teacher).digest)
@@ -230,21 +158,10 @@ class Course:
     ) -> str:
         """The digest of the recognizer as it is now, sealed and proven; `made` is what else is to be said of how it was made.
 
-        A network whose last layer is linear becomes a backbone and a head on it, any other a whole model.
+        A classifier whose last layer is linear becomes a backbone and a head on it, any other network a whole model.
         """
-        from mingmu.train import export
-        from mingmu.train.nets import net_of
-        from mingmu.train.nets.classifier import Classifier
-        from mingmu.train.nets.learner import Detector
-
         self.progress("sealing", 0.0)
-        shown = self.held_out if len(self.held_out) else self.photos
-        frames = np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side])
-        if isinstance(net, Detector):
-            exported = export.detector(net, frames)
-        else:
-            split = net_of(self.recipe.net).head == "linear"  # others read fixed features, and are nothing to teach heads on
-            exported = (export.backbone if split else export.whole_model)(cast(Classifier, net), frames, self.held_out)
+        exported = self._exported(net)
         made_by: dict[str, JsonValue] = {
             "how": "mingmu train",
             "dataset": self.lesson.dataset.digest,
@@ -271,6 +188,21 @@ class Course:
             return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
         return seal_in_two(self.store, manifest, exported, exported.last, self.recipe.net)
 
+    def _exported(self, net: Learner) -> Exported:
+        from mingmu.train import export
+        from mingmu.train.nets import net_of
+        from mingmu.train.nets.classifier import Classifier
+        from mingmu.train.nets.learner import Detector
+
+        shown = self.held_out if len(self.held_out) else self.photos
+        frames = np.ascontiguousarray(shown.pixels[:COMPARED, : self.side, : self.side])
+        if isinstance(net, Detector):
+            return export.detector(net, frames)
+        if self.lesson.task == "read":
+            return export.whole_model(cast(Classifier, net), frames, output=TEXT)
+        split = net_of(self.recipe.net).head == "linear"  # others read fixed features, and are nothing to teach heads on
+        return (export.backbone if split else export.whole_model)(cast(Classifier, net), frames, self.held_out)
+
     def keep(self, recognizer: Recognizer, weights: Mapping[str, Any], curve: Sequence[Epoch], parent: str | None = None) -> DatasetVersion:
         """Keep what a recognizer came of: the photos, the recipe and the curve; and its weights, with which its network can learn on.
 
@@ -284,19 +216,35 @@ class Course:
         return self.store.datasets.add(self.name, dataset.digest, dataset.to_lines())
 
 
-def task_of(recipe: Recipe) -> LearnedTask:
+def _truth(lesson: Lesson, split: str, images: Sequence[str], pixels: PixelSpec, blobs: Blobs) -> NDArray[Any]:
+    """What the images of a part show, as photos to learn from have it."""
+    from mingmu.train.transcription import spelling
+
+    part = lesson.part(split)
+    if lesson.task == "detect":
+        return boxed_in_frames(part, images, lesson.labels, pixels, blobs)
+    label = {example.image: example.labels[0] for example in part}
+    if lesson.task == "read":
+        return spelling([label[image] for image in images], lesson.labels)
+    return np.array([lesson.labels.index(label[image]) for image in images], np.int64)
+
+
+def task_of(recipe: Recipe) -> Task:
     """What a recipe's network learns to do."""
     from mingmu.train.nets import net_of
 
     return net_of(recipe.net).task
 
 
-def network_of(store: Store, task: LearnedTask, labels: int, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
+def network_of(store: Store, task: Task, labels: int, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
     """The network of a recipe for so many labels, before it has learned, and where its weights are from."""
     from mingmu.train.nets import build
     from mingmu.train.nets.detectors import build_detector
+    from mingmu.train.nets.readers import build_reader
 
     size = pixels.size[0]
+    if task == "read":
+        return build_reader(recipe.net, labels, recipe.seed)
     if task == "detect":
         return build_detector(recipe.net, size, labels, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
     return build(recipe.net, size, labels, recipe.seed)

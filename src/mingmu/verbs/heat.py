@@ -23,7 +23,7 @@ from mingmu.data.dataset import Dataset
 from mingmu.evaluate.predictions import Predictions
 from mingmu.registry.store import Store
 from mingmu.registry.tuning import Trial
-from mingmu.verbs.course import Lesson
+from mingmu.verbs.curriculum import Lesson
 from mingmu.verbs.judging import CALIBRATION
 from mingmu.verbs.measuring import predictions_of
 from mingmu.verbs.recognizing import Progress

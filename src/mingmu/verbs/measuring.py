@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,15 +20,17 @@ from mingmu.data.copies import copies
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate import compare as comparing
 from mingmu.evaluate.box_measures import measure_boxes
-from mingmu.evaluate.cost import cost
+from mingmu.evaluate.cost import Cost, cost
 from mingmu.evaluate.learning import learning_curve
 from mingmu.evaluate.measure import measure
 from mingmu.evaluate.page import page
 from mingmu.evaluate.predictions import TEST, UNKNOWN, Failure, Predictions
 from mingmu.evaluate.predictions import evaluate as predict
-from mingmu.evaluate.report import AnyReport, BoxReport, Report
+from mingmu.evaluate.report import AnyReport, BoxReport, Report, TextReport
 from mingmu.evaluate.sightings import Sightings, sight
+from mingmu.evaluate.text_measures import measure_texts
 from mingmu.evaluate.thumbnails import thumbnails_of
+from mingmu.evaluate.transcripts import Transcripts, transcribe
 from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
@@ -38,18 +40,21 @@ from mingmu.verbs.parting import cache_of, thumbs_of
 from mingmu.verbs.recognizing import Progress, check_classifier, ensure, silent
 from mingmu.verbs.sources import found_in
 
-Said = TypeVar("Said", Predictions, Sightings)
+Said = TypeVar("Said", Predictions, Sightings, Transcripts)
 
 COVERAGES = (0.8, 0.9, 0.95, 0.99)
 COST_PHOTOS = 8
 LOOKED_AT = 100  # photos, whose sizes say what the view leaves out
+READING = ("read", "text", "plates")  # tasks whose answers are texts
 UNREAD = ("unreadable", "missing-file")  # kinds of findings: files that never became photos
 
 
 def evaluate(store: Store, reference: str, source: Path | DatasetVersion, progress: Progress = silent) -> AnyReport:
     """Measure a recognizer on labelled photos, by the road that requests take; the report is kept, under the photos that were given."""
     recognizer = Library(store).open(ensure(store, reference, progress).digest)
-    found = found_in(store, source, progress)
+    if recognizer.manifest.task not in ("detect", *READING):
+        check_classifier(recognizer, "evaluate")
+    found = found_in(store, source, progress, texts=recognizer.manifest.task in READING)
     dataset = unseen(store, found.dataset, recognizer, progress=progress)
     report = measured(store, recognizer, dataset, dataset, progress, _context(store, recognizer, found, dataset))
     own = found.dataset.digest == taught_digest(store, recognizer.digest)  # under which there is the report of the teaching
@@ -69,22 +74,28 @@ def compare(store: Store, one: str, other: str, source: Path, progress: Progress
 
 
 def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: Progress = silent) -> Dataset:
-    """The photos that none of these recognizers learned from, nor their networks, nor from copies of them, as far as that is known here.
+    """The photos that none of these recognizers learned from, nor their networks, nor from copies of them, nor, if it reads, from their
+    texts; as far as that is known here.
 
     Raises Conflict if none is left: they would flatter it.
     """
-    made = dict.fromkeys(digest for each in recognizers for digest in (each.digest, each.network.backbone))
-    left = new_to(store, dataset, *made, progress=progress)
+    made = [*dict.fromkeys(digest for each in recognizers for digest in (each.digest, each.network.backbone))]
+    reads = all(recognizer.manifest.task in READING for recognizer in recognizers)
+    left = new_to(store, dataset, *made, texts=reads, progress=progress)
     if len(dataset) and not len(left):
-        raise Conflict("every one of these photos was used for teaching; measure with others, or the result means nothing")
+        what = "of these texts" if reads else "of these photos"
+        raise Conflict(f"every one {what} was used for teaching; measure with others, or the result means nothing")
     return left
 
 
-def new_to(store: Store, dataset: Dataset, *digests: str, progress: Progress = silent) -> Dataset:
-    """The photos that none of these heads and networks learned from, nor from copies of them, as far as that is known here."""
+def new_to(store: Store, dataset: Dataset, *digests: str, texts: bool = False, progress: Progress = silent) -> Dataset:
+    """The photos that none of these heads and networks learned from, nor from copies of them, or from their texts; as far as that is known
+    here.
+    """
     lessons = [example for digest in digests for example in _lessons(store, digest) or ()]
     learned = {example.image for example in lessons}
-    return _not_alike(store, [example for example in dataset if example.image not in learned], lessons, progress)
+    fresh = [example for example in dataset if example.image not in learned]
+    return _of_other_texts(fresh, lessons) if texts else _not_alike(store, fresh, lessons, progress)
 
 
 def _lessons(store: Store, made: str) -> list[Example] | None:
@@ -95,6 +106,12 @@ def _lessons(store: Store, made: str) -> list[Example] | None:
         return None
     taught = Dataset.from_lines(store.datasets.examples(versions[-1]))
     return [*{example.image: example for example in taught if example.split != "test"}.values()]
+
+
+def _of_other_texts(fresh: list[Example], lessons: list[Example]) -> Dataset:
+    """Those with a text that no lesson has: most lines of text look nearly the same, whatever they say."""
+    texts = {example.labels for example in lessons}
+    return Dataset.of(example for example in fresh if example.labels not in texts)
 
 
 def _not_alike(store: Store, fresh: list[Example], lessons: list[Example], progress: Progress) -> Dataset:
@@ -135,13 +152,21 @@ def _context(store: Store, recognizer: Recognizer, found: reading.Reading, datas
 def measured(
     store: Store, recognizer: Recognizer, dataset: Dataset, asked: Dataset, progress: Progress, context: _Context = _Context(TEST)
 ) -> AnyReport:
-    """The report of a recognizer on what is asked of a dataset: of a classifier about its labels, of a detector about its boxes."""
-    if recognizer.manifest.task != "detect":
-        return report_of(recognizer, dataset, context.of(predictions_of(store, recognizer, asked, progress)), store)
+    """The report of a recognizer on what is asked of a dataset: of a classifier about its labels, of a detector about its boxes, of a
+    reader about its texts.
+    """
     tell: Callable[[float], None] = lambda share: progress("measuring", share)  # noqa: E731
-    seen = context.of(sight(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
-    photos = [store.blobs.get(example.image) for example in seen.examples[:COST_PHOTOS]]
-    return BoxReport.of(recognizer, dataset, measure_boxes(seen), cost(recognizer, photos))
+    if recognizer.manifest.task == "detect":
+        seen = context.of(sight(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
+        return BoxReport.of(recognizer, dataset, measure_boxes(seen), _cost(store, recognizer, seen.examples))
+    if recognizer.manifest.task in READING:
+        said = context.of(transcribe(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
+        return TextReport.of(recognizer, dataset, measure_texts(said), _cost(store, recognizer, said.examples))
+    return report_of(recognizer, dataset, context.of(predictions_of(store, recognizer, asked, progress)), store)
+
+
+def _cost(store: Store, recognizer: Recognizer, examples: Sequence[Example]) -> Cost:
+    return cost(recognizer, [store.blobs.get(example.image) for example in examples[:COST_PHOTOS]])
 
 
 def keep(store: Store, report: AnyReport, recognizer: Recognizer, dataset: Dataset) -> None:
@@ -168,6 +193,7 @@ def report_of(recognizer: Recognizer, dataset: Dataset, predictions: Predictions
         sets = None
     some = [example.image for example in predictions.examples[:: max(1, len(predictions) // LOOKED_AT)]]
     lost = usual_loss(recognizer.manifest.pixels, some, store.blobs.get)
-    photos = [store.blobs.get(example.image) for example in predictions.examples[:COST_PHOTOS]]
     curve = learning_curve(growth.sizes, growth.right, growth.groups) if growth else None
-    return Report.of(recognizer, dataset, measure(predictions, sets=sets, lost=lost), learning=curve, cost=cost(recognizer, photos))
+    return Report.of(
+        recognizer, dataset, measure(predictions, sets=sets, lost=lost), learning=curve, cost=_cost(store, recognizer, predictions.examples)
+    )

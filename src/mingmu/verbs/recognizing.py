@@ -167,7 +167,8 @@ def check_classifier(recognizer: Recognizer, verb: str) -> None:
     """Raise Conflict for what gives no labels of whole pictures."""
     gives = {"detect": "finds boxes", "embed": "gives vectors"}
     if (task := recognizer.manifest.task) != "classify":
-        raise Conflict(f"{recognizer.manifest.name} {gives[task]}, it is no classifier; {verb} is for classifiers alone, so far")
+        found = gives.get(task, "reads text")
+        raise Conflict(f"{recognizer.manifest.name} {found}, it is no classifier; {verb} is for classifiers alone, so far")
 
 
 def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:

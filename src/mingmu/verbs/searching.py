@@ -20,15 +20,13 @@ from mingmu.train.identity import identity_of
 from mingmu.train.recipe import Recipe
 from mingmu.verbs import runs
 from mingmu.verbs.course import (
-    TEST_SHARE,
     Course,
     check_installed,
-    check_trainable,
-    lesson_of,
     time_to_learn,
     with_teacher_pinned,
     words,
 )
+from mingmu.verbs.curriculum import TEST_SHARE, check_trainable, lesson_of
 from mingmu.verbs.recognizing import Progress, Step, silent
 from mingmu.verbs.teaching import SHIPPED
 from mingmu.verbs.training import Trained, published
@@ -104,7 +102,7 @@ def _course(store: Store, source: Path, name: str, recipe: Recipe, seconds: floa
     began = time.monotonic()
     net = net_of(recipe.net)
     if net.task != "classify":
-        raise BadRequest(f"{recipe.net.name} finds boxes; recipes are searched for classifiers alone, so far (mingmu train)")
+        raise BadRequest(f"{recipe.net.name} is no classifier; recipes are searched for classifiers alone, so far (mingmu train)")
     if net.head != "linear":
         raise BadRequest(f"{recipe.net.name} finds its settings itself; train it (mingmu train)")
     pinned, pixels = with_teacher_pinned(store, recipe), recipe.pixels(net.size)
@@ -112,7 +110,7 @@ def _course(store: Store, source: Path, name: str, recipe: Recipe, seconds: floa
     check_trainable(found.dataset, found.findings)
     first, _ = build(recipe.net, pixels.size[0], len(found.dataset.labels), recipe.seed)
     if seconds is not None:
-        time_to_learn(seconds, time.monotonic() - began, first, pixels.size[0], round(TEST_SHARE * len(found.dataset)))
+        time_to_learn(seconds, time.monotonic() - began, first, pixels.size, round(TEST_SHARE * len(found.dataset)))
     lesson = lesson_of(store, found.dataset, found.findings, recipe.seed, progress)
     course = Course.prepared(store, name, lesson, pinned, pixels, runs.run_of(store, name), progress)
     if not len(course.held_out):
@@ -123,7 +121,7 @@ def _course(store: Store, source: Path, name: str, recipe: Recipe, seconds: floa
 
 def _left(course: Course, seconds: float, began: float) -> float:
     """Seconds for all tries together."""
-    return time_to_learn(seconds, time.monotonic() - began, course.network()[0], course.side, len(course.lesson.part("test")))
+    return time_to_learn(seconds, time.monotonic() - began, course.network()[0], course.pixels.size, len(course.lesson.part("test")))
 
 
 def _folder(course: Course) -> Path:

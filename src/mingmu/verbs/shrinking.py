@@ -30,16 +30,14 @@ from mingmu.verbs import runs
 from mingmu.verbs.backbones import net_under
 from mingmu.verbs.course import (
     Course,
-    Lesson,
     as_learned,
     as_reported,
     check_installed,
-    check_trainable,
-    lesson_of,
     time_to_learn,
     with_epochs,
     with_teacher_pinned,
 )
+from mingmu.verbs.curriculum import Lesson, check_trainable, lesson_of
 from mingmu.verbs.heat import Heat, heat_of
 from mingmu.verbs.lessons import last_lesson, merged
 from mingmu.verbs.measuring import keep as keep_report
@@ -150,7 +148,7 @@ class Student:
 
     def budget(self, seconds: float, spent: float, judged: int) -> float:
         """What is left for learning, with what judging three networks will take set aside."""
-        return time_to_learn(seconds, spent, self.net, self.course.side, 3 * judged)
+        return time_to_learn(seconds, spent, self.net, self.course.pixels.size, 3 * judged)
 
     def learn(self, budget: float | None, resume: bool) -> None:
         recipe, share = self.course.recipe, None if budget is None else budget * (1 - ROUNDING)

@@ -13,10 +13,12 @@ from mingmu.registry.store import Store
 from mingmu.verbs.recognizing import Progress
 
 
-def found_in(store: Store, source: Path | DatasetVersion, progress: Progress) -> reading.Reading:
-    """Labelled photos, and what was found when they were read. Raises BadRequest, NotFound."""
+def found_in(store: Store, source: Path | DatasetVersion, progress: Progress, *, texts: bool = False) -> reading.Reading:
+    """Labelled photos, and what was found when they were read; with `texts`, of a folder or an archive, the label of a photo is what stands
+    in it. Raises BadRequest, NotFound.
+    """
     if isinstance(source, Path):
-        return reading.read(source, store.blobs, progress)
+        return reading.read(source, store.blobs, progress, texts=texts)
     dataset = Dataset.from_lines(store.datasets.examples(source))
     return reading.Reading(dataset, _found_then(store, source), "dataset", len(dataset))
 

@@ -25,19 +25,17 @@ from mingmu.train.identity import identity_of
 from mingmu.train.recipe import Recipe
 from mingmu.verbs import runs
 from mingmu.verbs.course import (
-    TEST_SHARE,
     Course,
     as_learned,
     as_reported,
     check_installed,
-    check_trainable,
-    labels_of,
-    lesson_of,
     network_of,
+    task_of,
     time_to_learn,
     with_epochs,
     with_teacher_pinned,
 )
+from mingmu.verbs.curriculum import TEST_SHARE, check_trainable, labels_of, lesson_of
 from mingmu.verbs.measuring import keep, measured
 from mingmu.verbs.recognizing import Progress, silent
 from mingmu.verbs.teaching import SHIPPED
@@ -74,6 +72,7 @@ def train(
     progress: Progress = silent,
 ) -> Trained:
     """Train the recognizer `name` on labelled photos, measure what was sealed, and publish it. The photos become the dataset `name`.
+    What reads learns from photos of single lines, named after their texts.
 
     With `seconds` the training is fitted to that time, all told, and ends with it, or after so many `epochs`. One that was cut short
     goes on with `resume`, for as many epochs as it had, and is given up with `anew`. The processes of torchrun train together; what is
@@ -86,7 +85,7 @@ def train(
         together.told(lambda: held.enter_context(runs.alone(store, name)))
         progress = progress if together.leads else silent
         how = _How(recipe, epochs, seconds, resume, anew)
-        return _train(store, name, lambda: _read(store, source, progress), how, progress, together)
+        return _train(store, name, lambda: _read(store, source, recipe, progress), how, progress, together)
 
 
 def train_dataset(
@@ -129,9 +128,9 @@ class _How:
         recipe = with_teacher_pinned(store, self.recipe)
         return with_epochs(recipe, self.epochs, self.seconds, folder if self.resume else None)
 
-    def left(self, began: float, net: Learner, side: int, tested: int) -> float | None:
+    def left(self, began: float, net: Learner, size: tuple[int, int], tested: int) -> float | None:
         """Seconds for learning; None: as many as it takes. Raises BadRequest for too few."""
-        return None if self.seconds is None else time_to_learn(self.seconds, time.monotonic() - began, net, side, tested)
+        return None if self.seconds is None else time_to_learn(self.seconds, time.monotonic() - began, net, size, tested)
 
 
 def _train(
@@ -145,12 +144,11 @@ def _train(
     recipe = together.told(lambda: how.settled(store, folder))
     known = net_of(recipe.net)
     pixels = recipe.pixels(known.size, known.task)
-    side = pixels.size[0]
     dataset, findings = together.told(read)
     check_trainable(dataset, findings, known.task)
     count = len(labels_of(dataset, known.task))
     net, origin = network_of(store, known.task, count, recipe, pixels)  # before the photos are parted: it may be refused
-    together.told(lambda: how.left(began, net, side, round(TEST_SHARE * len(dataset))))
+    together.told(lambda: how.left(began, net, pixels.size, round(TEST_SHARE * len(dataset))))
     lesson = together.told(lambda: lesson_of(store, dataset, findings, recipe.seed, progress, known.task))
     identity = identity_of(recipe, dataset=lesson.dataset.digest)
     if how.resume:
@@ -158,7 +156,7 @@ def _train(
     course = together.after_the_first(lambda: Course.prepared(store, name, lesson, recipe, pixels, folder, progress))
     if known.head == "dbn" and not how.resume:
         _pretrain(net, course)
-    left = together.told(lambda: how.left(began, net, side, len(lesson.part("test"))))
+    left = together.told(lambda: how.left(began, net, pixels.size, len(lesson.part("test"))))
     if known.head == "svm":
         curve: tuple[Epoch, ...] = ()  # it is solved at once
         made = _solve(net, course, left)
@@ -191,8 +189,8 @@ def _solve(net: Classifier, course: Course, budget: float | None) -> dict[str, J
     return {"cost": found.cost, "gamma": found.gamma}
 
 
-def _read(store: Store, source: Path, progress: Progress) -> tuple[Dataset, Sequence[Finding]]:
-    found = reading.read(source, store.blobs, progress)
+def _read(store: Store, source: Path, recipe: Recipe, progress: Progress) -> tuple[Dataset, Sequence[Finding]]:
+    found = reading.read(source, store.blobs, progress, texts=task_of(recipe) == "read")
     return found.dataset, found.findings
 
 

@@ -46,7 +46,7 @@ def looks(
 
 def _look(recognizer: Recognizer, pixels: Pixels, wish: Wish, place: Path | None) -> Answer | MingmuError:
     try:
-        frame = recognizer.manifest.pixels.frame_of(pixels, recognizer.limits)
+        frame = recognizer.frame_of(pixels)
         answer = recognizer.interpret(recognizer.read(frame), wish)
         if place:
             write(place, pixels, answer, frame.original)

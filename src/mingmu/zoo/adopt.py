@@ -188,7 +188,8 @@ def _free_batch(model: onnx.ModelProto) -> None:
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     stored |= {node.output[0]: node.attribute[0].t for node in model.graph.node if node.op_type == "Constant" and node.attribute}
     for number, node in enumerate(model.graph.node):
-        shape = stored.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) == 2 else None
+        rows = node.op_type == "Reshape" and len(node.input) == 2 and node.input[0] not in stored  # weights have none
+        shape = stored.get(node.input[1]) if rows else None
         wanted = None if shape is None else numpy_helper.to_array(shape)
         if wanted is not None and wanted.ndim == 1 and wanted.size > 1 and wanted[0] == 1:
             free = np.array([0, *wanted[1:]], np.int64)

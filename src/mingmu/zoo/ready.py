@@ -6,21 +6,39 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mingmu.core.artifact import Artifact
-from mingmu.zoo.catalog import Entry, Package, Web
+from mingmu.zoo import catalog
+from mingmu.zoo.catalog import Chain, Entry, Package, Web
+from mingmu.zoo.chains import seal_ready_chain
 from mingmu.zoo.embedded import Add, Progress, seal_embedded
 from mingmu.zoo.faces import seal_mobilefacenet, seal_yunet
 from mingmu.zoo.objects import seal_objects
-from mingmu.zoo.pull import pull
+from mingmu.zoo.plates import seal_clp_reader, seal_plate_detector, seal_plate_reader
+from mingmu.zoo.pull import installed, pull
+from mingmu.zoo.text import seal_locator, seal_text_reader, seal_turner
 
 SEALERS: Mapping[str, Callable[[Add, Entry, Web, bytes], Artifact]] = {
     "objects": seal_objects,
     "yunet": seal_yunet,
     "mobilefacenet": seal_mobilefacenet,
 }
+PACKAGED: Mapping[str, Callable[[Add, Entry, str, bytes], Artifact]] = {
+    "text-locator": seal_locator,
+    "text-turner": seal_turner,
+    "text-reader": seal_text_reader,
+    "plate-detector": seal_plate_detector,
+    "plate-reader-clp": seal_clp_reader,
+    "plate-reader-latin": seal_plate_reader,
+}
 
 
 def seal_ready(add: Add, entry: Entry, weights_dir: Path, mirror: str | None, progress: Progress) -> Artifact:
     """Get the weights, build, seal and prove. Raises MissingExtra, PullFailed, Unproven."""
+    if isinstance(entry.source, Chain):
+        parts = {does: seal_ready(add, catalog.entry(name), weights_dir, mirror, progress) for does, name in entry.source.parts.items()}
+        return seal_ready_chain(add, entry, entry.source, parts)
+    if isinstance(entry.source, Package) and entry.name in PACKAGED:
+        progress(f"sealing {entry.name}", 0.0)
+        return PACKAGED[entry.name](add, entry, entry.source.requirement, installed(entry, entry.source).read_bytes())
     if isinstance(entry.source, Package):
         return seal_embedded(add, entry, entry.source, progress)
     weights = pull(entry, weights_dir, mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))

@@ -31,6 +31,19 @@ def read_folder(tree: Tree, report: Report) -> list[Entry]:
     return entries
 
 
+def read_named(tree: Tree, report: Report) -> list[Entry]:
+    """An entry for each image: its label is the text that the file is named after, up to an underscore; train, val and test are folders."""
+    found = []
+    for name in tree.names:
+        path = PurePosixPath(name)
+        if is_image(name):
+            text = clean_label(path.stem.partition("_")[0])
+            found.append(Entry(name, (text,) if text else (), split_named(path.parts[0]) if len(path.parts) > 1 else None))
+        else:
+            report(Finding.of("skipped", name))
+    return found
+
+
 def _entry(name: str, depth: int, splits: bool) -> Entry:
     parts = PurePosixPath(name).parts[depth:-1]
     split: Split | None = split_named(parts[0]) if splits and parts else None

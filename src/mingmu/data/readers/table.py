@@ -19,7 +19,7 @@ from mingmu.data.readers.tree import FolderTree, Tree, is_outside
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "name"),
-    "label": ("label", "labels", "class", "class_name", "category", "tag", "tags", "target", "species"),
+    "label": ("label", "labels", "class", "class_name", "category", "tag", "tags", "target", "species", "text"),
     "split": ("split", "set", "subset", "part"),
     "group": ("group", "group_id"),
 }
@@ -38,8 +38,11 @@ def is_table(tree: Tree, name: str) -> bool:
         return False
 
 
-def read_table(tree: Tree, table: str, report: Report) -> list[Entry]:
-    """An entry for each row; paths are relative to the table, or absolute, and stay in its tree. Raises BadRequest without its columns."""
+def read_table(tree: Tree, table: str, report: Report, *, texts: bool = False) -> list[Entry]:
+    """An entry for each row; paths are relative to the table, or absolute, and stay in its tree. Raises BadRequest without its columns.
+
+    With `texts` a cell is one label, whatever it holds: it is what stands in the picture.
+    """
     text = _decoded(tree.read(table, MAX_TABLE_BYTES), table)
     folder = PurePosixPath(table).parent
     named_after = split_named(PurePosixPath(table).stem)
@@ -58,7 +61,7 @@ def read_table(tree: Tree, table: str, report: Report) -> list[Entry]:
             report(Finding.of("listed-twice", name, detail=f"line {number} of {table} names it again"))
             continue
         split, group = split_named(str(row.get("split") or "")), str(row.get("group") or "").strip()
-        entries[name] = Entry(name, _labels(row.get("label")), split or named_after, group or None)
+        entries[name] = Entry(name, _text(row.get("label")) if texts else _labels(row.get("label")), split or named_after, group or None)
     return list(entries.values())
 
 
@@ -76,6 +79,11 @@ def _labels(cell: object) -> tuple[str, ...]:
             cell = [cell]
     words = cell if isinstance(cell, list) else re.split(r"[|;]", "" if cell is None else str(cell))
     return tuple(sorted({label for word in words if (label := clean_label(str(word)))}))
+
+
+def _text(cell: object) -> tuple[str, ...]:
+    text = clean_label("" if cell is None else str(cell))
+    return (text,) if text else ()
 
 
 def _decoded(data: bytes, table: str) -> str:

@@ -13,8 +13,9 @@ from mingmu.core.manifest import Origin
 
 if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier, Parts
-    from mingmu.train.recipe import NetTable
+    from mingmu.train.recipe import NetTable, Task
 
+DOES: Mapping[Task, str] = {"classify": "says a label of each photo", "detect": "finds boxes", "read": "reads text"}
 TIMM, HF = "timm:", "hf:"
 
 
@@ -22,14 +23,16 @@ TIMM, HF = "timm:", "hf:"
 class Net:
     """A network by name."""
 
-    family: Literal["mingmu", "lite", "torchvision", "timm", "yolox", "rcnn"]
+    family: Literal["mingmu", "lite", "torchvision", "timm", "yolox", "rcnn", "reader"]
     known_as: str  # there
     size: int = 224  # pixels a side that it is usually trained with
     weights: str | None = None  # the catalog's name of published weights
     head: Literal["linear", "svm", "dbn"] = "linear"  # what reads its features; below the last two the network stays as it is
 
     @property
-    def task(self) -> Literal["classify", "detect"]:
+    def task(self) -> Task:
+        if self.family == "reader":
+            return "read"
         return "detect" if self.family in ("yolox", "rcnn") else "classify"
 
     def has(self, weights: str) -> bool:
@@ -46,6 +49,7 @@ class Net:
             "timm": f"{self.known_as} of timm, Apache-2.0",
             "yolox": "YOLOX by Megvii, Apache-2.0",
             "rcnn": f"{self.known_as} of torchvision, BSD-3-Clause",
+            "reader": f"{self.known_as}, Mingmu's own, Apache-2.0",
         }[self.family]
 
 
@@ -92,6 +96,8 @@ NETS: Mapping[str, Net] = {
     "yolox_s": Net("yolox", "yolox_s", 640),
     "fasterrcnn_mobilenet_v3_large_fpn": Net("rcnn", "fasterrcnn_mobilenet_v3_large_fpn", 320),
     "fasterrcnn_resnet50_fpn_v2": Net("rcnn", "fasterrcnn_resnet50_fpn_v2", 640),
+    "lprnet": Net("reader", "lprnet", 128),
+    "crnn": Net("reader", "crnn", 128),
 }
 
 
@@ -117,6 +123,14 @@ def net_of(table: NetTable) -> Net:
     return net_named(table.name)
 
 
+def check_does(table: NetTable, task: Task | None) -> None:
+    """Raise BadRequest where the network of a recipe does something else than the task that was asked for."""
+    net = net_of(table)
+    if task and net.task != task:
+        fitting = [name for name, each in NETS.items() if each.task == task]
+        raise BadRequest(f"{table.name} {DOES[net.task]}; what {DOES[task]} is one of {', '.join(fitting[:6])} (--net, --task)")
+
+
 def beginning(table: NetTable) -> str:
     """What the network of a recipe starts from, in words."""
     net = net_of(table)
@@ -138,7 +152,7 @@ def build(table: NetTable, size: int, classes: int, seed: int = 0) -> tuple[Clas
 
     net = net_of(table)
     if net.task != "classify":
-        raise BadRequest(f"{table.name} finds boxes; photos with a label each are for another network")
+        raise BadRequest(f"{table.name} {DOES[net.task]}; photos with a label each are for another network")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         parts, origin = _parts(net, table.weights, size) if net.head == "linear" else _fixed(net, table, size)

