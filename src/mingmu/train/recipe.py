@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates", "read", "read-plates")
+NAMES = ("fast", "accurate", "student", "detect", "detect-frozen", "plates", "read", "read-plates")
 NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 Task: TypeAlias = Literal["classify", "detect", "read"]
 HARMLESS = ("published", "none")  # weights
