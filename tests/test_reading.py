@@ -12,12 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from mingmu import verbs
-from mingmu.core.answers import Plates, Texts
+from mingmu.core.answers import Plates, Texts, Wish
 from mingmu.core.artifact import MANIFEST
 from mingmu.core.artifact import seal as seal_folder
 from mingmu.core.errors import BadArtifact, Unproven
 from mingmu.core.manifest import Manifest
-from mingmu.core.pixels import encode_png, whole
+from mingmu.core.pixels import View, encode_png, whole
+from mingmu.core.runtime import BOXES
 from mingmu.data.dataset import Dataset, Example
 from mingmu.jobs import errands
 from mingmu.registry import garbage
@@ -26,6 +27,11 @@ from mingmu.registry.store import Store
 from mingmu.serve.http import create_app
 from mingmu.settings import Settings
 from mingmu.tasks import chain_of
+from mingmu.tasks.locate import CORNERS as CORNERS_OF
+from mingmu.tasks.plate_rules import PATTERNS, ranked
+from mingmu.tasks.plates import COLOURS, ROWS, PlatesRoad
+from mingmu.tasks.read import Line
+from mingmu.tasks.text import packed
 from mingmu.zoo.chains import seal_chain
 from tests import tiny_text
 from tests.test_cli import Run, run  # noqa: F401 - fixtures
@@ -69,11 +75,12 @@ def test_lines_are_located_turned_and_read(data_dir: Path) -> None:
     assert line.text == "RGR"
     assert len(line.confidences) == 3
     left, top = min(line.corners)
-    assert (left, top) == pytest.approx((8 - 9.6, 20 - 9.6), abs=1.5)  # grown by its offset
+    assert (left, top) == pytest.approx((0, 20 - 9.6), abs=1.5)  # grown by its offset, but not out of the photo
+    assert all(0 <= x <= tiny_text.SIDE and 0 <= y <= tiny_text.SIDE for x, y in line.corners)
     (turned,) = recognizer.recognize([tiny_text.picture("BR")])
     assert isinstance(turned, Texts)
     assert turned.texts[0].text == "RB"
-    assert turned.texts[0].corners[0] == pytest.approx((56 + 9.6, 36 + 9.6), abs=1.5)  # its first corner is the lower right one
+    assert turned.texts[0].corners[0] == pytest.approx((64, 36 + 9.6), abs=1.5)  # its first corner is the lower right one
     (nothing,) = recognizer.recognize([tiny_text.picture(" ")])
     assert nothing == Texts(())
 
@@ -96,6 +103,20 @@ def test_the_parts_for_chinese_plates_have_the_word_where_a_text_is_written_as_t
         (answer,) = recognizer.recognize([tiny_text.picture(text)], threshold=0.1)
         assert isinstance(answer, Plates)
         assert [(plate.text, plate.kind) for plate in answer.plates] == said
+
+
+def test_a_plate_that_the_rules_put_right_is_measured_by_what_was_read_first(data_dir: Path) -> None:
+    labels, manifest = ("A", "B", "1", "8"), Store(data_dir).artifact(Store(data_dir).resolve("cars").digest).manifest
+    classes = np.array([[1, 2], [4, 2], [3, 4], [3, 4]])  # A811, or else AB11: a letter stands there
+    line = ranked(Line(classes, np.array([[0.9, 0.1], [0.7, 0.2], [0.9, 0.1], [0.9, 0.1]], np.float32)), labels, PATTERNS["latin"])
+    corners, none = np.array([[[-5, 20], [70, 20], [70, 36], [-5, 36]]], np.float32), np.array([-1], np.float32)
+    rows = {BOXES: corners[:, [0, 2]].reshape(1, 4), CORNERS_OF: corners, COLOURS: none, ROWS: -none, **packed([line])}
+    manifest = manifest.model_copy(update={"labels": labels})
+    view = View((64, 64), (64, 64), (0, 0, 64, 64))
+    (plate,) = PlatesRoad().interpret(rows, view, manifest, Wish(threshold=0.5)).plates
+    assert (plate.text, plate.score, plate.confidences) == ("AB11", 0.2, (0.9, 0.2, 0.9, 0.9))
+    assert all(0 <= x <= 64 for x, _ in plate.corners)
+    assert PlatesRoad().interpret(rows, view, manifest, Wish(threshold=0.75)) == Plates(())
 
 
 @pytest.mark.parametrize("name", ["lines", "cars"])
@@ -134,6 +155,7 @@ def test_the_protocols_of_tensors_give_texts_as_labels(client: TestClient) -> No
     outputs = {each["name"]: each for each in client.post("/v2/models/lines/infer", json=body).json()["outputs"]}
     assert outputs["labels"]["data"] == ["RG"]
     assert outputs["boxes"]["shape"] == [1, 1, 4]
+    assert all(0 <= place <= tiny_text.SIDE for place in outputs["boxes"]["data"])
     said = [output["name"] for output in client.get("/v2/models/cars").json()["outputs"]]
     assert said == ["boxes", "scores", "labels"]
 

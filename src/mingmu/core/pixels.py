@@ -64,7 +64,11 @@ class View:
 
     def back(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Corners (left, top, right, bottom), float32 [N, 4], from pixels of the frame to those of the original, cut at its edges."""
-        return np.clip(self.points_back(boxes.reshape(-1, 2, 2)), 0, self.original).reshape(-1, 4).astype(np.float32)
+        return self.inside(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+
+    def inside(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same as `points_back`, but those outside of the original are moved to its edges."""
+        return np.clip(self.points_back(points), 0, self.original).astype(np.float32)
 
     def points_back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points, float32 [..., 2], from pixels of the frame to those of the original; some may lie outside of it."""

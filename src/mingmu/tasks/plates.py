@@ -81,11 +81,11 @@ class PlatesRoad:
         """The plates that are sure enough, the surest first, in pixels of the original."""
         spec = manifest.plates or PlatesSpec(rules="latin")
         least = spec.threshold if wish.threshold is None else wish.threshold
-        boxes, corners = view.back(rows[BOXES]).astype(np.float64), view.points_back(rows[CORNERS]).astype(np.float64)
+        boxes, corners = view.back(rows[BOXES]).astype(np.float64), view.inside(rows[CORNERS]).astype(np.float64)
         found = []
         for at, line in enumerate(unpacked(rows)):
             sure = tuple(round(float(each), 4) for each in line.confidences[:, 0])
-            if not sure or min(sure) < least:
+            if not sure or float(line.confidences.max(axis=1).min()) < least:  # as it was read, before the rules chose among that
                 continue
             text, colour = line.text(manifest.labels), int(rows[COLOURS][at])
             left, top, right, bottom = np.round(boxes[at], 2).tolist()

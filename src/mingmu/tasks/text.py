@@ -55,7 +55,7 @@ class TextRoad:
     def interpret(self, rows: Outputs, view: View, manifest: Manifest, wish: Wish) -> Texts:
         """The lines that are sure enough, in pixels of the original."""
         least = LEAST_SCORE if wish.threshold is None else wish.threshold
-        places = np.round(view.points_back(rows[CORNERS]).astype(np.float64), 2).tolist()
+        places = np.round(view.inside(rows[CORNERS]).astype(np.float64), 2).tolist()
         found = []
         for line, place in zip(unpacked(rows), places, strict=True):
             text = written(line.text(manifest.labels).strip(), line.confidences[:, 0], tuple((x, y) for x, y in place))
