@@ -86,7 +86,19 @@ async def test_several_images_are_no_single_picture(client: httpx.AsyncClient) -
     assert [set(answer) for answer in both.json()["answers"]] == [{"boxes", "drawn"}, {"boxes", "drawn"}, {"error"}]
 
 
-@pytest.mark.parametrize("query", ["threshold=2", "threshold=nan", "threshold=-0.1", "overlap=x", "overlap=1e999", "draw=1", "top=0"])
+async def test_a_share_is_any_number_between_0_and_1_as_python_writes_it(client: httpx.AsyncClient) -> None:
+    for share in (1 / 3, 2 / 3, 5e-05, 5e-324, 1.0, 0.1 + 0.2, 0.30000000000000004e0):
+        assert await answers(client, threshold=share, overlap=share)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("threshold=2", "threshold=nan", "threshold=inf", "threshold=-0.1", "threshold=1e1", "threshold=1e-9999", "threshold=0.1_2"),
+        *("threshold=", "threshold=.", f"threshold=0.{'1' * 31}", "threshold=%D9%A1", "overlap=x", "overlap=1e999", "draw=1", "top=0"),
+        *("threshold=.1&threshold=.2", "top=1&top=1"),
+    ],
+)
 async def test_a_wish_that_cannot_be_meant_is_refused(client: httpx.AsyncClient, query: str) -> None:
     refused = await client.post(f"{RECOGNIZE}?{query}", content=BOTH)
     assert (refused.status_code, refused.json()["kind"]) == (400, "bad-request")

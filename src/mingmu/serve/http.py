@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import inspect
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -41,7 +40,6 @@ from mingmu.settings import Settings
 
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
 JPEG = "image/jpeg"
-COVERAGE = re.compile(r"0?\.[0-9]{1,6}")
 
 
 def create_app(settings: Settings, *, company: Company | None = None, fetch: Fetch | None = None) -> FastAPI:
@@ -214,12 +212,12 @@ class Asked:
     def of(cls, request: HTTPConnection) -> Asked:
         """Read the query; raises BadRequest."""
         given = query(request, "top", "coverage", "threshold", "overlap", "explain", "draw")
-        top, coverage = given.get("top"), given.get("coverage")
+        top, coverage = given.get("top"), share(given, "coverage")
         if top is not None and not (top.isascii() and top.isdecimal() and len(top) <= 4 and 1 <= int(top) <= MAX_TOP):
             raise BadRequest(f"top is {top[:20]!r}; it is a whole number from 1 to {MAX_TOP}")
-        if coverage is not None and not COVERAGE.fullmatch(coverage):
-            raise BadRequest(f"coverage is {coverage[:20]!r}; it is a number between 0 and 1, such as 0.95")
-        wish = Wish(int(top) if top else None, float(coverage) if coverage else None, share(given, "threshold"), share(given, "overlap"))
+        if coverage is not None and not 0 < coverage < 1:
+            raise BadRequest(f"coverage is {coverage:g}; it is a number between 0 and 1, such as 0.95")
+        wish = Wish(int(top) if top else None, coverage, share(given, "threshold"), share(given, "overlap"))
         return cls(wish, flag(given, "explain"), flag(given, "draw"))
 
     def check(self, served: Served) -> None:

@@ -19,24 +19,27 @@ from mingmu.registry.naming import NAME, NUMBER
 
 MOST = 1000  # entries of a page
 PAGED = ("limit", "after")
-SHARE = re.compile(r"0|1|[01]\.0{0,6}|0?\.[0-9]{1,6}")
+SHARE = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+LONGEST = 32  # characters of a number
 
 T = TypeVar("T")
 
 
 def query(request: HTTPConnection, *known: str) -> dict[str, str]:
-    """The parameters of the query; raises BadRequest for one that is not known."""
+    """The parameters of the query; raises BadRequest for one that is not known, or that comes twice."""
     given = dict(request.query_params)
     if unknown := sorted(set(given) - set(known)):
         there = f"there are {', '.join(known)}" if known else "there are none here"
         raise BadRequest(f"unknown query parameter {unknown[0][:100]!r}; {there}")
+    if twice := [name for name in given if len(request.query_params.getlist(name)) > 1]:
+        raise BadRequest(f"the query parameter {twice[0]!r} comes more than once; give it once")
     return given
 
 
 def share(given: Mapping[str, str], name: str) -> float | None:
     """A parameter that is a number from 0 to 1; None if it is not there."""
     said = given.get(name)
-    if said is not None and not SHARE.fullmatch(said):
+    if said is not None and not (len(said) <= LONGEST and SHARE.fullmatch(said) and float(said) <= 1):
         raise BadRequest(f"{name} is {said[:20]!r}; it is a number from 0 to 1, such as 0.5")
     return None if said is None else float(said)
 
