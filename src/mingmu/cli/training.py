@@ -87,8 +87,8 @@ def train(
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
         rate, waited = (median(getattr(epoch, name) for epoch in trained.curve) for name in ("images_per_second", "waited"))
-        speed = f"{rate:.0f} images/s, {waited:.0%} of the time waiting for photos"
-        lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
+        speed = f"{rate:.{0 if rate >= 10 else 1}f} images/s, {waited:.0%} of the time waiting for photos"
+        lines.append(f"{len(trained.curve)} {'epoch' if len(trained.curve) == 1 else 'epochs'} of {chosen.net.name} at {speed}.")
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
