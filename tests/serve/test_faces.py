@@ -38,6 +38,11 @@ async def test_two_photos_are_compared(client: httpx.AsyncClient) -> None:
     assert other.json()["threshold"] < verdict.threshold
 
 
+async def test_pictures_without_a_face_are_not_compared(client: httpx.AsyncClient) -> None:
+    refused = await client.post(VERIFY, files=two(nobody(), nobody()))
+    assert (refused.status_code, refused.json()["kind"]) == (422, "unfit-face")
+
+
 async def test_many_are_compared_at_once(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(
         *(client.post(VERIFY, files=two(photo("ada", n), photo("ada" if n % 2 else "bob", n))) for n in range(12))

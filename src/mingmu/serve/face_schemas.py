@@ -14,7 +14,7 @@ from mingmu.tasks.verification import LEAST_RATE, MOST_RATE, USUAL_RATE
 class FaceProblemSchema(Strict):
     """Why a face is not to be relied on."""
 
-    kind: str = Field(description="no-face, too-small, blurred or turned.")
+    kind: str = Field(description="too-small, blurred or turned.")
     detail: str
 
 
@@ -22,7 +22,7 @@ class FaceSchema(Strict):
     """A face and where it is, in pixels of the upright photo."""
 
     label: str
-    score: float = Field(ge=0, le=1.0001, description="0: no face was found, all of the photo was taken for one.")
+    score: float = Field(ge=0, le=1.0001)
     x: float
     y: float
     width: float
