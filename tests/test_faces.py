@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -38,8 +40,16 @@ def test_people_are_enrolled_identified_listed_exported_and_deleted(run: Run, ph
     assert run("faces", "list", "--json").json["galleries"][0]["faces"] == 2
     assert run("faces", "export", "family", photos / "family.json").code == 0
     assert len(json.loads((photos / "family.json").read_text())["people"][0]["faces"]) == 2
+    run("faces", "enrol", "family", "Bob", photos / "bob-0.png")
+    of_ada = json.loads(run("faces", "export", "family", "-", "Ada").out)
+    assert [each["person"] for each in of_ada["people"]] == ["Ada"]
+    if os.name == "posix":
+        assert stat.S_IMODE((photos / "family.json").stat().st_mode) == 0o600
+    for wrong in ([""], [], ["Ada", "--all"]):
+        assert run("faces", "delete", "family", *wrong).code == 1
+    assert run("faces", "list", "--json").json["galleries"][0]["faces"] == 3
     assert run("faces", "delete", "family", "Ada").out == "Ada is deleted from family: 2 faces\n"
-    assert run("faces", "delete", "family").code == 0
+    assert run("faces", "delete", "family", "--all").code == 0
     assert run("faces", "list").out == ""
     assert run("faces", "create", "new").out == "new is ready\n"
 
@@ -67,6 +77,8 @@ def test_pairs_are_measured(run: Run, photos: Path) -> None:
         ("verify {folder}/nobody.png {folder}/nobody.png", "a: no face was found"),
         ("enrol family Ada {folder}/ada-0.png {folder}/nobody.png", "photo 2: no face was found"),
         ("identify family {folder}/ada-0.png", "no gallery named 'family'"),
+        ("delete family --all", "no gallery named 'family'"),
+        ("export family - Ada", "no gallery named 'family'"),
         ("delete family Ada", "no gallery named 'family'"),
     ],
 )
