@@ -16,6 +16,8 @@ from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tunings
 from mingmu.tasks import chain_of, task_of
 
+MOST_DEEP = 4  # chains within one another
+
 log = logging.getLogger("mingmu.registry")
 
 
@@ -36,10 +38,13 @@ class Library:
 
         It runs on the variant of its network that was chosen for this machine, unless it does not prove itself there.
         """
+        return self._opened(digest, deep=0)
+
+    def _opened(self, digest: str, deep: int) -> Recognizer:
         artifact = self._artifact(digest)
         manifest = artifact.manifest
         if manifest.parts:
-            return self._chain(artifact)
+            return self._chain(artifact, deep + 1)
         if manifest.head is None:
             return Recognizer(artifact, self.network(artifact), task_of(manifest), limits=self.limits)
         backbone = self._artifact(manifest.head.backbone)
@@ -55,8 +60,10 @@ class Library:
 
     def chosen(self, digest: str) -> str:
         """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
-        beneath = self._artifact(digest).manifest.beneath
-        return self.tunings.chosen(beneath[0] if beneath else digest, digest)
+        network = digest
+        while beneath := self._artifact(network).manifest.beneath:
+            network = beneath[0]
+        return self.tunings.chosen(network, digest)
 
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""
@@ -94,8 +101,10 @@ class Library:
         recognizer.prove()
         return recognizer
 
-    def _chain(self, artifact: Artifact) -> Recognizer:
-        parts = {part.does: self.open(part.digest) for part in artifact.manifest.parts}
+    def _chain(self, artifact: Artifact, deep: int) -> Recognizer:
+        if deep > MOST_DEEP:
+            raise BadArtifact(f"{artifact.manifest.name} is a chain within {deep - 1} others; the limit is {MOST_DEEP - 1}")
+        parts = {part.does: self._opened(part.digest, deep) for part in artifact.manifest.parts}
         task = chain_of(artifact.manifest)
         recognizer = Recognizer(artifact, next(iter(parts.values())).network, task, limits=self.limits, chain=task, parts=parts)
         recognizer.prove()

@@ -134,6 +134,11 @@ class TimingSchema(Strict):
     decode: float
     queue: float
     network: float
+    locator: float | None = Field(None, description="Only of chains, as all that follow: what finds lines of text.")
+    turner: float | None = Field(None, description="What tells which way up a line is.")
+    reader: float | None = None
+    detector: float | None = None
+    examiner: float | None = Field(None, description="What looks at each thing that the detector finds.")
     total: float = Field(description="Since the head of the request was in.")
 
 

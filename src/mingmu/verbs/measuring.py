@@ -91,7 +91,12 @@ def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: P
 
 
 def _lessons(store: Store, recognizer: Recognizer) -> list[Example] | None:
-    """The photos that a recognizer learned from, each once; None where that is not known: it was made elsewhere, or they are gone."""
+    """The photos that a recognizer, or a part of it, learned from, each once; None where that is not known: it was made elsewhere, or they
+    are gone.
+    """
+    if recognizer.parts:
+        known = [lessons for part in recognizer.parts.values() if (lessons := _lessons(store, part)) is not None]
+        return [example for lessons in known for example in lessons] if known else None
     digest = taught_digest(store, recognizer.digest)
     versions = store.datasets.with_digest(digest) if digest else []
     if not versions:
