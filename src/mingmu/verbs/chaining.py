@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mingmu.core.errors import BadRequest, Conflict, MingmuError
 from mingmu.core.headers import read_header
-from mingmu.core.manifest import DetectSpec, Manifest, Origin, PartSpec, WithinSpec, first_complaint
+from mingmu.core.manifest import Manifest, Origin, PartSpec, WithinSpec, first_complaint
 from mingmu.core.pixels import Limits
 from mingmu.core.probes import probe_images_of
 from mingmu.core.recognizer import Recognizer
@@ -140,7 +140,7 @@ def _manifest(said: ChainFile, name: str, parts: Mapping[str, Recognizer]) -> Ma
             task=TASKS[examiner.task],
             pixels=detector.pixels,
             labels=named if classifies else examiner.labels,
-            detect=DetectSpec(threshold=0, overlap=1, most=detector.detect.most) if classifies else examiner.detect,
+            detect=detector.detect.model_copy(update={"threshold": 0.0, "landmarks": 0}) if classifies else examiner.detect,
             plates=examiner.plates,
             within=WithinSpec(labels=labels, threshold=threshold, margin=said.margin),
             parts=tuple(PartSpec(does=does, digest=part.digest) for does, part in parts.items()),
