@@ -20,11 +20,12 @@ from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, N
 from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
 from mingmu.core.recognizer import Recognizer
-from mingmu.core.sealing import seal_head
+from mingmu.core.sealing import seal_head, seal_network
 from mingmu.data.dataset import Dataset, Example, Region
 from mingmu.registry import garbage
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
+from mingmu.registry.tuning import Tuning, Tunings
 from mingmu.serve.http import create_app
 from mingmu.settings import Settings
 from tests import tiny, tiny_text
@@ -72,8 +73,8 @@ def file(tmp_path: Path) -> Path:
 
 def chained(store: Store, file: Path, name: str, **said: object) -> Recognizer:
     """The chain that a file describes, with some keys said otherwise."""
-    lines = {"detector": "quarters", "then": "colours"} | said
-    file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in lines.items()), encoding="utf-8")
+    lines = {"detector": "quarters", "then": "colours", "probe": "photo.png"} | said
+    file.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in lines.items() if value is not None), encoding="utf-8")
     return Library(store).open(verbs.chain(store, file, name=name).digest)
 
 
@@ -146,6 +147,8 @@ def test_chains_are_parts_of_chains(store: Store, file: Path) -> None:
     assert boxes_of(again, quarters()) == [("red", 0, 0, 16, 16), ("red", 16, 16, 16, 16)]
     deep = chained(store, file, "deep", then="again")
     assert [part.manifest.name for part in deep.parts.values()] == ["quarters", "again"]
+    assert deep.artifact.manifest.files.keys() == {"answers.json", "probes/photo.png"}
+    assert "probes/coffee.jpg" in chained(store, file, "proven-otherwise", probe=None).manifest.files
     chained(store, file, "deeper", then="deep")
     with pytest.raises(BadRequest, match="5 chains would be within one another; the limit is 4"):
         chained(store, file, "deepest", then="deeper")
@@ -307,3 +310,24 @@ def test_landmarks_of_what_is_found_within_are_moved_too(store: Store, file: Pat
     (answer,) = chained(store, file, "corners", then="finds", threshold=0.05).recognize([encode_png(pixels)])
     assert isinstance(answer, Boxes)
     assert answer.boxes[0].landmarks[0] == (72, 84)
+
+
+def test_a_chain_that_a_variant_of_a_part_changes_runs_on_what_was_sealed(store: Store, file: Path) -> None:
+    sealed = chained(store, file, "shelf")
+    quarters_here = store.artifact(store.resolve("quarters").digest)
+
+    def variant(folder: Path, moved: float) -> None:
+        seal_network(
+            folder, quarters_here.manifest.model_copy(update={"parent": quarters_here.digest, "files": {}}), tiny.detector_graph(moved)
+        )
+
+    for moved, kept in ((0.05, False), (0.5, True)):
+        chosen = store.add(partial(variant, moved=moved)).digest
+        machine = str(Tunings(store.data_dir).machine)
+        Tunings(store.data_dir).put(
+            Tuning(network=quarters_here.digest, chosen=chosen, what="moved", machine=machine, trials=(), data="", method="", created="")
+        )
+        library = Library(store)
+        recognizer = library.open(sealed.digest)
+        assert (recognizer.network.artifact.digest == quarters_here.digest) is kept
+        assert (sealed.digest in library.refused) is kept
