@@ -7,6 +7,7 @@ milliseconds of wall time an image; both sides take turns, so that a noisy machi
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import time
@@ -69,6 +70,7 @@ def compare(data: bytes, threads: int, rounds: int = 5) -> tuple[float, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"{os.cpu_count()} cores; milliseconds an image; difference in levels of 255 to plain Pillow")
     print(f"{'image':24} {'threads':>7} {'Pillow':>8} {'ours':>8} {'ratio':>6} {'mean diff':>10} {'max diff':>9}")
     for name, data in images().items():

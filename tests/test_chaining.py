@@ -28,6 +28,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tuning, Tunings
 from mingmu.serve.http import create_app
 from mingmu.settings import Settings
+from mingmu.verbs.measuring import measured, unseen
 from tests import tiny, tiny_text
 from tests.test_cli import Run, run  # noqa: F401 - fixtures
 
@@ -235,7 +236,6 @@ def test_a_chain_of_boxes_is_measured_as_a_detector_is(store: Store, file: Path)
     recognizer = Library(store).open(store.resolve("shelf").digest)
     regions = (Region("rot", 0, 0, 32, 32), Region("blau", 32, 32, 32, 32))
     dataset = Dataset.of([Example(store.blobs.put(quarters()), ("rot", "blau"), "photo.png", regions=regions)])
-    from mingmu.verbs.measuring import measured
 
     report = measured(store, recognizer, dataset, dataset, verbs.silent)
     assert json.loads(report.to_json())["measures"]["ap50"]["value"] == pytest.approx(1)
@@ -331,3 +331,12 @@ def test_a_chain_that_a_variant_of_a_part_changes_runs_on_what_was_sealed(store:
         recognizer = library.open(sealed.digest)
         assert (recognizer.network.artifact.digest == quarters_here.digest) is kept
         assert (sealed.digest in library.refused) is kept
+
+
+def test_photos_that_a_part_learned_from_do_not_measure_the_chain(store: Store, file: Path) -> None:
+    recognizer = chained(store, file, "shelf")
+    taught, other = (Example(store.blobs.put(quarters(*colours)), ("rot",), name) for colours, name in (("RB", "1.png"), ("GR", "2.png")))
+    lessons = Dataset.of([taught])
+    store.datasets.add("lessons", lessons.digest, lessons.to_lines())
+    store.records.add_lineage(store.resolve("colours").digest, lessons.digest, {})
+    assert unseen(store, Dataset.of([taught, other]), recognizer).examples == (other,)

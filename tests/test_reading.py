@@ -89,6 +89,15 @@ def test_plates_have_a_box_corners_and_a_confidence_for_each_character(data_dir:
     assert recognizer.recognize([tiny_text.picture(" ")]) == [Plates(())]
 
 
+def test_the_parts_for_chinese_plates_have_the_word_where_a_text_is_written_as_these_are(data_dir: Path) -> None:
+    version = tiny_text.publish_plates(data_dir, "both", chinese=True)
+    recognizer = Library(Store(data_dir)).open(version.digest)
+    for text, said in (("RGBGBGB", [("京A1A1A1", "ordinary")]), ("RG", [("RG", None)]), (" ", [])):
+        (answer,) = recognizer.recognize([tiny_text.picture(text)], threshold=0.1)
+        assert isinstance(answer, Plates)
+        assert [(plate.text, plate.kind) for plate in answer.plates] == said
+
+
 @pytest.mark.parametrize("name", ["lines", "cars"])
 def test_the_service_answers_as_the_command_line_does(name: str, client: TestClient, run: Run, photo: Path) -> None:
     over_http = asked(client, name, photo.read_bytes(), threshold="0.3")

@@ -15,7 +15,8 @@ from mingmu.settings import Settings, variable
 ROOT = Path(__file__).resolve().parents[1]
 LARGE_FILES = {
     "src/mingmu/core/probe_images/shapes.jpg",
-    "src/mingmu/zoo/weights/plate-reader-latin.onnx",
+    "src/mingmu/zoo/weights/plate-detector.onnx",
+    "src/mingmu/zoo/weights/plate-reader.onnx",
     "tests/zoo/efficientnet_lite0.npz",
 }
 HEAVY_MODULES = ("torch", "onnxruntime", "onnx", "fastapi", "starlette", "uvicorn", "PIL", "rich")

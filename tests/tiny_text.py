@@ -24,6 +24,7 @@ SIDE = 64  # of pictures, and of what locates
 BAND = (8, 20, 56, 36)  # left, top, right, bottom of the line in a picture
 FRAME = PixelSpec(size=(SIDE, SIDE), fit="letterbox", pad="corner", pad_colour=(0, 0, 0))
 ALPHABET = ("R", "G", "B")
+CHINESE = ("京", "A", "1")
 COLOURS = {"R": (255, 0, 0), "G": (0, 255, 0), "B": (0, 0, 255), " ": (0, 0, 0)}
 
 
@@ -42,14 +43,16 @@ def publish_text(data_dir: Path, name: str = "lines") -> Version:
     return _publish(data_dir, name, parts, {"task": "text"})
 
 
-def publish_plates(data_dir: Path, name: str = "cars") -> Version:
-    """A chain for plates in a store."""
-    return _publish(
-        data_dir, name, {"detector": seal_detector, "reader": seal_reader}, {"task": "plates", "plates": PlatesSpec(rules="latin")}
-    )
+def publish_plates(data_dir: Path, name: str = "cars", *, chinese: bool = False) -> Version:
+    """A chain for plates in a store; `chinese`: with a second reader, which takes the colours for 京, A and 1."""
+    parts: dict[str, Callable[[Path], Artifact]] = {"detector": seal_detector, "reader": seal_reader}
+    if chinese:
+        parts |= {"chinese-detector": seal_detector, "chinese-reader": partial(seal_reader, alphabet=CHINESE)}
+    labels = (*ALPHABET, *CHINESE) if chinese else ALPHABET
+    return _publish(data_dir, name, parts, {"task": "plates", "plates": PlatesSpec(rules="latin"), "labels": labels})
 
 
-def seal_reader(folder: Path) -> Artifact:
+def seal_reader(folder: Path, alphabet: tuple[str, ...] = ALPHABET) -> Artifact:
     """A reader of 16 columns: each is twice as much of a character as it has of its colour, and three tenths of a blank."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
@@ -65,7 +68,7 @@ def seal_reader(folder: Path) -> Artifact:
     constants |= {"nothing": np.array(0, np.float32), "blank": np.array(0.3, np.float32)}
     outputs = [helper.make_tensor_value_info("text", TensorProto.FLOAT, ["N", 16, 4])]
     manifest = Manifest(
-        kind="model", name="colours", task="read", pixels=PixelSpec(size=(16, 4), fit="squash"), labels=ALPHABET, origin=ORIGIN
+        kind="model", name="colours", task="read", pixels=PixelSpec(size=(16, 4), fit="squash"), labels=alphabet, origin=ORIGIN
     )
     return seal_network(folder, manifest, model(nodes, constants, ["N", 4, 16, 3], outputs))
 

@@ -11,26 +11,25 @@ import argparse
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 
+from tools.plate_art import DIGITS, Plate, font_of, latin
+from tools.plate_camera import jpeg, pasted, taken, turned
+
+SCENES = Path(__file__).resolve().parents[1] / "../shared/data/plates-eu/train/images"
 SIZE = (256, 64)  # pixels of a plate as it is drawn
 AROUND = 64  # pixels of something else around it
 KEPT = (160, 40)  # and of the crop that is kept
-LETTERS, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 CHINESE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-LATIN_FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSansCondensed-Bold.ttf", "LiberationSans-Bold.ttf", "LiberationSansNarrow-Bold.ttf",
-               "LiberationMono-Bold.ttf", "LiberationSans-Regular.ttf", "LiberationSansNarrow-Regular.ttf",
-               "DejaVuSansCondensed.ttf")  # fmt: skip
-FORMATS = (  # A a letter, 9 a digit, a blank: a gap, -: a hyphen, .: a dot or a sticker
-    "AA 99 AAA", "A 999 AAA", "A 99 AAA", "A.AA 999", "AA.AA 9999", "AAA.A 99", "A.A 9999", "AA99 AAA", "AA-999-AA", "AA 999AA", "9999 AAA",
-    "AAA 99999", "AA 99999", "99-AAA-9", "AA-99-99", "9-AAA-999", "AAA 999", "AAA9A99", "AAA-9999", "AAA 9999", "9AAA999", "AAA.9999",
-    "999 AAA", "AA 9999 AA", "A999 AAA", "999-AA-999", "AA 999 A", "9A9 9999", "AA", "99999", "A9999", "AAA99",
-)  # fmt: skip
+FONTS = ("DejaVuSans-Bold.ttf", "DejaVuSansCondensed-Bold.ttf", "LiberationSans-Bold.ttf", "LiberationSansNarrow-Bold.ttf",
+         "LiberationMono-Bold.ttf", "LiberationSans-Regular.ttf")  # fmt: skip
 CHINESE_COLOURS = (  # ground, ink, how often
     ((20, 60, 160), (245, 245, 245), 0.62), ((235, 180, 20), (15, 15, 15), 0.1), ((120, 205, 140), (15, 15, 15), 0.2),
     ((235, 235, 235), (15, 15, 15), 0.05), ((20, 20, 20), (240, 240, 240), 0.03),
@@ -46,20 +45,27 @@ def main() -> None:
     parser.add_argument("--kind", choices=("latin", "chinese"), default="latin")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scenes", type=Path, default=SCENES, help="a folder of photos that Latin plates are put into")
     parser.add_argument("--cjk", help="a font file with Chinese signs")
     parser.add_argument(
         "--real", type=Path, help="a folder of real plates named after their texts, which are learned from and tested on, too"
     )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    scenes = sorted(given.scenes.glob("*.jpg"))
     with (given.out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("path", "text", "split"))
         for number in range(given.count):
             rng = np.random.default_rng((given.seed, number))
-            text, plate = chinese(rng, given.cjk) if given.kind == "chinese" else latin(rng)
             name = f"{number:06}.jpg"
-            (given.out / name).write_bytes(photographed(plate, rng, 0.6 if given.kind == "chinese" else 0.3))
+            if given.kind == "chinese":
+                text, picture = chinese(rng, given.cjk)
+                (given.out / name).write_bytes(photographed(picture, rng))
+            else:
+                plate = latin(rng)
+                text = plate.text
+                (given.out / name).write_bytes(seen(plate, rng, scenes))
             table.writerow((name, text, "val" if number % 50 == 0 and not given.real else "train"))
         for photo in sorted(given.real.glob("*.jpg")) if given.real else ():
             (given.out / photo.name).write_bytes(photo.read_bytes())
@@ -72,36 +78,35 @@ def part_of(text: str) -> str:
     return "test" if share < 52 else "val" if share < 77 else "train"
 
 
-def latin(rng: np.random.Generator) -> tuple[str, Image.Image]:
-    """A European or American plate: its text without gaps, and its picture."""
-    shown = _filled(str(rng.choice(FORMATS)), rng, LETTERS)
-    bright = rng.random() < 0.85
-    ground, ink = _colours(rng, bright)
-    plate = Image.new("RGB", SIZE, ground)
-    pen = ImageDraw.Draw(plate)
-    left, right, top, bottom = 4, SIZE[0] - 4, 5, SIZE[1] - 5
-    style = rng.random()
-    if style < 0.5:  # the band of the European Union, on one side or on both
-        pen.rectangle((0, 0, 22, SIZE[1]), fill=(20, 50, 150))
-        pen.text((11, 46), str(rng.choice(["RO", "D", "F", "I", "E", "PL", "NL", "GB"])), (240, 240, 240), _font(LATIN_FONTS[2], 13), "mm")
-        pen.ellipse((5, 10, 17, 22), outline=(230, 200, 60), width=2)
-        left = 26
-        if rng.random() < 0.3:
-            pen.rectangle((SIZE[0] - 18, 0, SIZE[0], SIZE[1]), fill=(20, 50, 150))
-            right = SIZE[0] - 20
-    elif style < 0.75:  # the name of a state above, a slogan below
-        tint = tuple(int(level) for level in rng.integers(0, 160, 3))
-        words = "".join(rng.choice(list(LETTERS.lower()), rng.integers(5, 12)))
-        if rng.random() < 0.8:
-            pen.text((128, 7), words.title(), tint, _font(LATIN_FONTS[3], 11), "mm")
-            top = 13
-        if rng.random() < 0.5:
-            pen.text((128, 58), words[::-1], tint, _font(LATIN_FONTS[2], 8), "mm")
-            bottom = SIZE[1] - 11
-    if rng.random() < 0.7:
-        pen.rounded_rectangle((1, 1, SIZE[0] - 2, SIZE[1] - 2), 6, outline=ink, width=int(rng.integers(1, 4)))
-    _write(pen, shown, (left, top, right, bottom), ink, str(rng.choice(LATIN_FONTS)), rng)
-    return "".join(character for character in shown if character.isalnum()), plate
+def seen(plate: Plate, rng: np.random.Generator, scenes: Sequence[Path]) -> bytes:
+    """A Latin plate as a camera and a detector of boxes give it: on some background, turned, and cut out along the edges of the photo."""
+    width = float(np.clip(np.exp(rng.normal(np.log(130), 0.5)), 42, 320))
+    corners = turned(plate.picture.size, width, rng)
+    size = np.ptp(corners, axis=0)
+    low = corners.min(axis=0) - size * rng.uniform((-0.02, -0.05), (0.1, 0.22))
+    high = corners.max(axis=0) + size * rng.uniform((-0.02, -0.05), (0.1, 0.22))
+    wide, tall = (max(8, round(side)) for side in (high - low).tolist())
+    photo = _background(wide, tall, rng, scenes)
+    photo = pasted(photo, plate.picture, corners - low, rng)
+    return jpeg(taken(photo, rng, 0.3 + width / 130), rng)
+
+
+def _background(wide: int, tall: int, rng: np.random.Generator, scenes: Sequence[Path]) -> Image.Image:
+    """Some of a scene, or a colour."""
+    if not scenes or rng.random() < 0.2:
+        return Image.new("RGB", (wide, tall), tuple(int(level) for level in rng.integers(0, 256, 3)))
+    scene = _scene(scenes[int(rng.integers(len(scenes)))])
+    left, top = rng.uniform((0, 0), (scene.width * 0.6, scene.height * 0.6))
+    across = float(rng.uniform(0.1, 0.4)) * scene.width
+    return scene.transform(
+        (wide, tall), Image.Transform.EXTENT, (left, top, left + across, top + across * tall / wide), Image.Resampling.BILINEAR
+    )
+
+
+@cache
+def _scene(file: Path) -> Image.Image:
+    with Image.open(file) as opened:
+        return opened.convert("RGB").reduce(2)
 
 
 def chinese(rng: np.random.Generator, cjk: str) -> tuple[str, Image.Image]:
@@ -118,11 +123,11 @@ def chinese(rng: np.random.Generator, cjk: str) -> tuple[str, Image.Image]:
     pen = ImageDraw.Draw(plate)
     if rng.random() < 0.6:
         pen.rounded_rectangle((2, 2, SIZE[0] - 3, SIZE[1] - 3), 5, outline=ink, width=2)
-    _write(pen, shown, (6, 6, SIZE[0] - 6, SIZE[1] - 6), _shifted(ink, rng), str(rng.choice(LATIN_FONTS[:6])), rng, cjk)
+    _write(pen, shown, (6, 6, SIZE[0] - 6, SIZE[1] - 6), _shifted(ink, rng), str(rng.choice(FONTS)), rng, cjk)
     return shown.replace(".", ""), plate
 
 
-def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0.3) -> bytes:
+def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0.6) -> bytes:
     """A crop as a camera and a detector give it: tilted, unevenly lit, blurred, coarse, noisy. A JPEG file."""
     width, height = SIZE
     slack = rng.uniform(-0.045, 0.045, (4, 2)) * (width, 1.6 * height)
@@ -154,21 +159,6 @@ def photographed(plate: Image.Image, rng: np.random.Generator, tilted: float = 0
     file = io.BytesIO()
     seen.save(file, "JPEG", quality=int(rng.integers(55, 95)))
     return file.getvalue()
-
-
-def _filled(pattern: str, rng: np.random.Generator, letters: str) -> str:
-    """A pattern with characters drawn for it; now and then a letter stands for a digit and the other way, as formats differ."""
-    filled = {"A": letters, "9": DIGITS}
-    either = letters + DIGITS
-    return "".join(str(rng.choice(list(either if rng.random() < 0.1 else filled[each]))) if each in filled else each for each in pattern)
-
-
-def _colours(rng: np.random.Generator, bright: bool) -> tuple[Colour, Colour]:
-    light, dark = tuple(rng.integers(190, 256, 3)), tuple(rng.integers(0, 90, 3))
-    if bright and rng.random() < 0.2:
-        light = (240, 200, 40)
-    ground, ink = (light, dark) if bright else (dark, light)
-    return tuple(map(int, ground)), tuple(map(int, ink))  # type: ignore[return-value]
 
 
 def _shifted(colour: Colour, rng: np.random.Generator) -> Colour:
@@ -210,7 +200,7 @@ def _stamp(
     pen: ImageDraw.ImageDraw, character: str, middle: tuple[float, float], size: tuple[float, float], ink: Colour, font: str, bold: int
 ) -> None:
     """One character, stretched to its place: plates have letters of their own, narrower than those of any font here."""
-    letter = _font(font, 96)
+    letter = font_of(font, 96)
     left, top, right, bottom = letter.getbbox(character, stroke_width=2 * bold)
     mask = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
     ImageDraw.Draw(mask).text((-left, -top), character, 255, letter, stroke_width=2 * bold)
@@ -218,15 +208,6 @@ def _stamp(
     width = size[0] * (1.0 if narrow is None else narrow)
     mask = mask.resize((max(2, round(width)), max(2, round(size[1]))), Image.Resampling.BILINEAR)
     pen.bitmap((round(middle[0] - mask.width / 2), round(middle[1] - mask.height / 2)), mask, ink)
-
-
-_FONTS: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
-
-
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    if (name, size) not in _FONTS:
-        _FONTS[name, size] = ImageFont.truetype(name, size)
-    return _FONTS[name, size]
 
 
 if __name__ == "__main__":

@@ -39,3 +39,16 @@ def test_a_plate_is_read_however_its_photo_is_stored(tmp_path: Path) -> None:
         assert isinstance(answer, Plates)
         assert [(each.text, each.colour, each.kind) for each in answer.plates] == [("京A23456", "blue", "ordinary")]
         assert answer.plates[0].box[0] == pytest.approx(225.8, abs=4)
+
+
+def test_a_latin_plate_is_read_with_what_comes_with_the_package_near_and_far(tmp_path: Path) -> None:
+    recognizer = verbs.open_recognizer(Settings(data_dir=tmp_path), "plates").recognizer
+    car = Image.open(io.BytesIO((PICTURES / "latin-plate.jpg").read_bytes()))  # the plate is a third of it
+    far = Image.new("RGB", (1600, 1200), (90, 90, 95))
+    far.paste(car, (500, 400))
+    for photo in (car, car.crop((110, 220, 530, 440)), far):
+        stored = io.BytesIO()
+        photo.save(stored, "JPEG", quality=92)
+        (answer,) = recognizer.recognize([stored.getvalue()])
+        assert isinstance(answer, Plates)
+        assert [(each.text, each.kind) for each in answer.plates] == [("B123XYZ", None)]

@@ -95,8 +95,8 @@ def test_a_variant_that_does_not_prove_itself_never_serves(
     other = Network.open(backbone_of(store)).runtime
     opened = Network.open
 
-    def drifted(artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
-        network = opened(artifact, threads=threads, stands_for=stands_for)
+    def drifted(artifact: Artifact, *, threads: int = 1, calls: int = 1, stands_for: str | None = None) -> Network:
+        network = opened(artifact, threads=threads, calls=calls, stands_for=stands_for)
         return replace(network, runtime=other) if artifact.digest == variant.digest else network
 
     monkeypatch.setattr(Network, "open", drifted)

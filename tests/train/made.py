@@ -22,9 +22,9 @@ def photos(count: int, size: int = 16, seed: int = 0) -> Photos:
     return Photos(np.clip(np.array(COLOURS)[classes][:, None, None] + noise, 0, 255).astype(np.uint8), classes)
 
 
-def folder(path: Path, count: int, size: int = 20) -> Path:
+def folder(path: Path, count: int, size: int = 20, seed: int = 0) -> Path:
     """The same as files, in a folder for each of two labels."""
-    made = photos(2 * count, size)
+    made = photos(2 * count, size, seed)
     for number, (pixels, kind) in enumerate(zip(made.pixels, made.truth, strict=True)):
         place = path / ("blue" if kind else "red") / f"{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mingmu import verbs
 from mingmu.core.answers import Boxes
@@ -21,10 +22,12 @@ from mingmu.train.export import detector
 from mingmu.train.feed import Batch, Feed, Photos
 from mingmu.train.fit import Diverged, fit
 from mingmu.train.nets import beginning
+from mingmu.train.nets.detectors import build_detector
 from mingmu.train.nets.rcnn import Rcnn
 from mingmu.train.nets.yolox import VARIANTS, Yolox
 from mingmu.train.objective import Detection, Portion
 from mingmu.train.recipe import NetTable, Recipe
+from mingmu.zoo.catalog import Entry
 
 LABELS = ("blue", "red")
 RECIPE = Recipe.model_validate(
@@ -94,6 +97,20 @@ def test_it_is_measured_again_on_others_and_photos_of_nothing_count(trained: tup
     assert (measures.examples, measures.left_out.learned) == (20, 0)
 
 
+def test_a_detector_goes_on_from_another_at_any_size(tmp_path: Path) -> None:
+    before = Yolox(VARIANTS["yolox_nano"], 1, 64)
+    save_file(before.state_dict(), tmp_path / "before.safetensors")
+    table = NetTable(name="yolox_nano", weights=str(tmp_path / "before.safetensors"))
+    after, origin = build_detector(table, 96, 1, never)
+    assert after.size == 96
+    assert origin.source == "fine-tuned from before.safetensors"
+    assert all(torch.equal(one, other) for one, other in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def never(entry: Entry) -> Path:
+    raise AssertionError(f"nothing is to be fetched, and {entry.name} was")
+
+
 def test_photos_without_boxes_cannot_teach_a_detector(tmp_path: Path) -> None:
     photos = boxed_photos(tmp_path / "photos", 12)
     document = json.loads((photos / "boxes.json").read_text())
@@ -108,7 +125,8 @@ def test_photos_without_boxes_cannot_teach_a_detector(tmp_path: Path) -> None:
         ({"net": {"name": "yolox_nano", "size": 100}}, "a multiple of 32"),
         ({"net": {"name": "yolox_nano", "size": 64}, "augment": {"rotation": 5}}, "augment.rotation is for classifiers"),
         ({"net": {"name": "cnn"}, "augment": {"mosaic": 0.5}}, "augment.mosaic is for detectors"),
-        ({"net": {"name": "yolox_nano", "size": 64, "weights": "mine.pth"}}, "from published weights or from none"),
+        ({"net": {"name": "yolox_nano", "size": 64, "weights": "mine.pth"}}, "there is no file mine.pth"),
+        ({"net": {"name": "fasterrcnn_mobilenet_v3_large_fpn", "size": 64, "weights": "mine.pth"}}, "from published weights or from none"),
     ],
 )
 def test_recipes_that_do_not_fit_are_refused(tmp_path: Path, tables: dict[str, object], complaint: str) -> None:

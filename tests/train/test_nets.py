@@ -17,12 +17,13 @@ from mingmu.core.sealing import seal_network
 from mingmu.registry.store import Store
 from mingmu.serve.http import create_app
 from mingmu.settings import Settings
-from mingmu.train.export import backbone, whole_model
+from mingmu.train.export import backbone
 from mingmu.train.feed import Feed
 from mingmu.train.fit import fit
 from mingmu.train.nets import NETS, build, net_named
 from mingmu.train.nets.classifier import Classifier
 from mingmu.train.recipe import NetTable
+from mingmu.verbs.backbones import seal_in_two
 from mingmu.zoo import torchfile
 from mingmu.zoo.catalog import entry
 from mingmu.zoo.pull import pull
@@ -49,19 +50,20 @@ def test_it_learns_is_sealed_and_proven_and_the_service_answers_with_it(name: st
     photos = made.photos(16, size)
     curve = fit(net, Feed(photos, 8), photos, recipe, tmp_path / "run", size=size)
     assert np.mean([epoch.loss for epoch in curve[-3:]]) < 0.7 * curve[0].loss  # of several, for dropout leaves each to chance
-    exported = whole_model(net, photos.pixels[:2])
+    exported = backbone(net, photos.pixels[:2])
     assert exported.difference < 1e-4
+    assert exported.last is not None
     manifest = Manifest(
         kind="model", name="made", task="classify", pixels=PixelSpec(size=(size, size)), labels=("red", "blue"), origin=origin
     )
     store = Store(tmp_path / "data")
-    sealed = store.add(lambda folder: seal_network(folder, manifest, exported.graph))
-    store.publish("made", sealed.digest)
+    digest = seal_in_two(store, manifest, exported, exported.last, recipe.net)
+    store.publish("made", digest)
     with TestClient(create_app(Settings(data_dir=store.data_dir, job_workers=0))) as client:  # it serves nothing that is not proven
         answer = client.post("/v1/recognizers/made/recognize", content=encode_png(photos.pixels[0]), headers={"Content-Type": "image/png"})
     assert answer.status_code == 200, answer.text
     assert {one["label"] for one in answer.json()["answers"][0]["labels"]} == {"red", "blue"}
-    assert sealed.digest in answer.text
+    assert digest in answer.text
 
 
 def narrow(net: Classifier) -> None:
@@ -149,7 +151,7 @@ def test_a_file_that_holds_code_is_refused(tmp_path: Path) -> None:
 def test_a_backbone_gives_features_that_are_the_mean_of_its_map(tmp_path: Path) -> None:
     net, _ = build(NetTable(name="cnn"), 32, 2)
     manifest = Manifest(kind="backbone", name="made", task="embed", pixels=PixelSpec(size=(32, 32)), origin=tiny.ORIGIN)
-    network = Network.open(seal_network(tmp_path / "sealed", manifest, backbone(net, 32)))
+    network = Network.open(seal_network(tmp_path / "sealed", manifest, backbone(net, made.photos(2, 32).pixels).graph))
     network.prove()
     found = network.runtime(made.photos(3, 32).pixels, ["features", "map"])
     assert np.allclose(found["map"].mean(axis=(2, 3)), found["features"], atol=1e-5)

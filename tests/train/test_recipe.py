@@ -49,7 +49,7 @@ def test_what_is_no_toml_and_what_is_not_there_are_refused(tmp_path: Path) -> No
     file.write_text("[net")
     with pytest.raises(BadRequest, match="not TOML"):
         recipes.read(str(file))
-    with pytest.raises(BadRequest, match="it is fast, accurate, detect, detect-frozen, plates, read or read-plates"):
+    with pytest.raises(BadRequest, match="it is fast, accurate, student, detect, detect-frozen, plates, read or read-plates"):
         recipes.read("quick")
 
 
@@ -58,9 +58,7 @@ def test_what_is_sent_to_a_service_is_a_name_or_a_recipe_and_no_file(tmp_path: P
     file.write_text("batch = 8")
     assert recipes.sent("accurate") == recipes.read("accurate")
     assert recipes.sent("batch = 8\n[net]\nname = 'cnn'").batch == 8
-    with pytest.raises(
-        BadRequest, match="the recipe, where it is not fast, accurate, detect, detect-frozen, plates, read or read-plates, is not TOML"
-    ):
+    with pytest.raises(BadRequest, match=r"the recipe, where it is not fast, accurate, .* or read-plates, is not TOML"):
         recipes.sent(str(file))
     for weights in (str(file), "timm:resnet18.a1_in1k", "hf:somebody/something"):
         with pytest.raises(BadRequest, match=r"net\.weights is published or none"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -114,6 +115,47 @@ def test_photos_of_other_labels_and_lost_weights_are_refused(store: Store, tmp_p
         verbs.shrink(store, "colours@1", photos)
     with store.lock("train-colours"), pytest.raises(Conflict, match="is being trained already"):
         verbs.shrink(store, "colours@1")
-    shutil.rmtree(store.trained)
+    store.trained.rename(tmp_path / "away")
     with pytest.raises(Conflict, match=r"are not here .* train it anew"):
         verbs.shrink(store, "colours@1")
+    shutil.rmtree(store.trained, ignore_errors=True)
+    (tmp_path / "away").rename(store.trained)
+
+
+def test_what_wins_in_int8_is_published_on_a_backbone_of_its_own_and_can_be_made_smaller_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = itertools.cycle([Verdict(False, "worse"), Verdict(True, "as good")])
+    monkeypatch.setattr("mingmu.verbs.heat.judge_answers", lambda _before, _after, tries: next(verdicts))
+    monkeypatch.setattr("mingmu.verbs.heat.WORTH_IT", 0.0)
+    done = verbs.shrink(store, "colours@1", keep=1, epochs=1)
+    assert done.version is not None, done.trials
+    network = Library(store).open(done.version.digest).network.artifact
+    assert network.manifest.runs.precision == "int8"
+    assert network.manifest.made_by["judged"] == store.artifact(done.version.digest).manifest.made_by["judged"]
+    assert store.records.lineage(network.digest).dataset == store.records.lineage(done.version.digest).dataset
+    again = verbs.shrink(store, f"colours@{done.version.version}", epochs=1)
+    assert again.trials[1].what == "cnn, 50% kept"
+
+
+def test_any_head_on_a_network_that_was_trained_here_can_be_made_smaller(store: Store, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for number, part in enumerate(("train", "test")):
+        made.folder(photos / part, 20, seed=8 + number)
+    verbs.teach(store, photos, name="kinds", backbone="colours@1")
+    done = verbs.shrink(store, "kinds", keep=0.5, epochs=1)
+    assert done.trials[1].what == "cnn, 50% kept"
+
+
+def test_one_that_begins_from_nothing_learns_longer_and_by_what_its_teacher_thinks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Seen(Exception):
+        pass
+
+    def prepared(*arguments: object) -> None:
+        raise Seen(arguments[3].distil.share, arguments[3].net.size, arguments[3].distil.teacher)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("mingmu.verbs.shrinking.Course.prepared", prepared)
+    with pytest.raises(Seen, match=r"0\.9, 32, 'colours@1'"):
+        verbs.shrink(store, "colours@1", net="mobilenet_v3_small", anew=True)
+    with pytest.raises(Seen, match=r"0\.9, 32, 'colours@1'"):
+        verbs.shrink(store, "colours@1", net="cnn", anew=True)

@@ -35,7 +35,7 @@ rate = 0.002
 epochs = 3
 ema = 0.9
 """
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--local-ranks-filter", "0"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def learned(data: Path) -> dict[str, Tensor]:

@@ -12,15 +12,17 @@ import pytest
 
 from mingmu import verbs
 from mingmu.cli import main
-from mingmu.core.errors import BadRequest, Conflict, MissingExtra
+from mingmu.core.errors import BadRequest, Conflict, MissingExtra, NotFound
 from mingmu.core.pixels import encode_png
 from mingmu.data.dataset import Dataset
 from mingmu.evaluate.measure import Measures
 from mingmu.evaluate.predictions import TEST
 from mingmu.jobs import errands
+from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.train.fit import fit
+from mingmu.train.operators import define_missing
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -51,7 +53,7 @@ def test_what_was_trained_is_published_measured_on_photos_it_never_saw_and_trace
 def test_the_manifest_says_how_it_was_made_and_how_near_the_graph_is_to_the_network(trained: tuple[Store, verbs.Trained]) -> None:
     store, result = trained
     manifest = store.artifact(result.version.digest).manifest
-    assert manifest.kind == "model"
+    assert manifest.kind == "head"
     assert manifest.labels == ("blue", "red")
     assert manifest.made_by["recipe"]["net"]["name"] == "cnn"  # type: ignore[index, call-overload]
     assert 0 <= manifest.made_by["torch_to_artifact"] < 1e-4  # type: ignore[operator]
@@ -277,3 +279,70 @@ def test_a_job_trains_on_a_dataset_by_a_recipe_that_was_sent(tmp_path: Path) -> 
     assert (result["recognizer"], result["version"], result["dataset"]) == ("colours", 1, "colours@1")
     assert result["labels"] == ["blue", "red"]
     assert {"decoding", "training", "sealing"} <= {*steps}
+
+
+def test_a_trained_network_is_a_backbone_for_others_which_share_it(trained: tuple[Store, verbs.Trained], tmp_path: Path) -> None:
+    store, result = trained
+    kinds = made.folder(tmp_path / "kinds", 12, seed=5)
+    (kinds / "red").rename(kinds / "warm")
+    (kinds / "blue").rename(kinds / "cold")
+    taught = verbs.teach(store, kinds, name="kinds", backbone="colours")
+    assert isinstance(taught.report.measures, Measures)
+    assert taught.report.measures.accuracy.value > 0.8
+    library = Library(store)
+    ours, theirs = library.open(result.version.digest), library.open(taught.version.digest)
+    assert ours.network is theirs.network
+    assert ours.explainable
+    assert store.records.lineage(ours.network.backbone).dataset == result.dataset.digest
+
+
+def test_photos_that_taught_the_network_do_not_say_how_good_another_head_is(trained: tuple[Store, verbs.Trained], tmp_path: Path) -> None:
+    store, result = trained
+    old = made.folder(tmp_path / "old", 30)
+    with pytest.raises(Conflict, match=r"the network of colours learned from some of these photos, and believes their labels"):
+        verbs.audit(store, old, backbone="colours")
+    taught = verbs.teach(store, old, name="again", backbone="colours")
+    seen = [finding for finding in taught.findings if finding.kind == "seen-by-network"]
+    lesson = Dataset.from_lines(store.datasets.examples(result.dataset))
+    assert [len(finding.where) for finding in seen] == [sum(example.split != "test" for example in lesson)]
+    only = made.folder(tmp_path / "only", 30)
+    for example in lesson:
+        if example.split == "test":
+            (only / example.name).unlink()
+    with pytest.raises(Conflict, match=r"the network of colours learned from all photos of blue, red itself"):
+        verbs.teach(store, only, name="again", backbone="colours")
+
+
+def test_trainings_that_leave_the_network_as_it_was_share_it(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    define_missing()  # torchvision's own operators, where they do not fit this torch
+    from torchvision.models import mobilenet_v3_small
+
+    store, file = Store(tmp_path / "data"), tmp_path / "known.safetensors"
+    save_file(mobilenet_v3_small(weights=None).state_dict(), file)
+    net = {"name": "mobilenet_v3_small", "weights": str(file), "size": 32, "freeze": True}
+    frozen = made.recipe(net=net, schedule={"epochs": 1})
+    digests = []
+    for name, count in (("one", 10), ("other", 12)):
+        photos = made.folder(tmp_path / name, count)
+        digests.append(verbs.train(store, photos, name=name, recipe=frozen).version.digest)
+    backbones = {Library(store).open(digest).network.backbone for digest in digests}
+    assert len({*digests}) == 2
+    assert len(backbones) == 1
+    with pytest.raises(NotFound):  # it learned nothing from them
+        store.records.lineage(backbones.pop())
+
+
+def test_a_trained_network_is_compressed_with_its_head_and_remembers_what_it_has_seen(
+    trained: tuple[Store, verbs.Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mingmu.compress.gate.LEAST_SURELY_KEPT", 0.5)  # else so few photos would prove nothing
+    store, result = trained
+    new = made.folder(tmp_path / "new", 60, seed=7)
+    done = verbs.compress(store, f"colours@{result.version.version}", new, seconds=0.2)
+    assert done.version is not None, done.after
+    smaller = Library(store).open(done.version.digest)
+    assert smaller.network.artifact.manifest.runs.precision == "int8"
+    assert store.records.lineage(smaller.network.backbone).dataset == result.dataset.digest
+    assert "the recognizer itself" in done.data

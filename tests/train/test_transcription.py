@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
 from mingmu import verbs
 from mingmu.core.answers import Texts
 from mingmu.core.errors import BadModel, BadRequest, NotFound
-from mingmu.core.runtime import TEXT
+from mingmu.core.runtime import TEXT, OnnxRuntime
 from mingmu.data.dataset import Dataset, Example
 from mingmu.evaluate.report import TextReport
 from mingmu.evaluate.text_measures import TextMeasures
@@ -22,10 +24,12 @@ from mingmu.train import checkpoint
 from mingmu.train.export import whole_model
 from mingmu.train.feed import PAD
 from mingmu.train.nets import check_does, readers
-from mingmu.train.recipe import NetTable, Recipe, read
+from mingmu.train.recipe import LINE, LINES, NetTable, Recipe, read
 from mingmu.train.transcription import loss_of, spelled
 from mingmu.verbs.curriculum import LONGEST, Lesson, check_trainable, lesson_of
 from tests import tiny_text
+
+PP_OCR = pytest.mark.skipif(find_spec("rapidocr") is None, reason="PP-OCR's networks are not installed: pip install 'mingmu[text]'")
 
 
 def logits(*classes: int, count: int = 4) -> torch.Tensor:
@@ -57,17 +61,33 @@ def test_the_loss_is_small_for_what_is_spelled_and_large_for_anything_else() -> 
     assert float(loss_of(logits(1), torch.tensor([[1, 2, 3]]))) == 0  # one column cannot spell three characters
 
 
-@pytest.mark.parametrize("name", readers.READERS)
+@pytest.mark.parametrize("name", ["lprnet", "crnn", pytest.param("ppocr", marks=PP_OCR)])
 def test_a_reader_becomes_a_graph_that_gives_what_it_gave(name: str) -> None:
+    width, height = LINES.get(name, LINE)
     net = readers.build(name, 5).eval()
-    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 128, 3), dtype=np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
     exported = whole_model(net, frames, output=TEXT)
     assert exported.difference < 1e-4
-    assert readers.build(name, 5)(torch.zeros(2, 3, 32, 128)).shape == (2, 32, 6)
+    columns = OnnxRuntime(exported.graph)(frames, [TEXT])[TEXT]
+    assert columns.shape == (3, {"lprnet": 32, "crnn": 32, "ppocr": 20}[name], 6)
+    assert np.allclose(columns.sum(axis=2), 1, atol=1e-5)  # a column is one of the characters
+
+
+@PP_OCR
+def test_a_reader_that_goes_on_from_pp_ocr_reads_at_once() -> None:
+    net, origin = readers.build_reader(NetTable(name="ppocr"), "AB1")
+    picture = Image.new("RGB", (160, 48), "white")
+    ImageDraw.Draw(picture).text((80, 24), "BA 11 A", "black", ImageFont.load_default(34), "mm")
+    with torch.no_grad():
+        found = spelled(net.eval()(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]))
+    assert found == [[2, 1, 3, 3, 1]]
+    assert "PP-OCRv6" in origin.source
+    with pytest.raises(BadRequest, match="begins with its published weights"):
+        readers.build_reader(NetTable(name="ppocr", weights="none"), "AB1")
 
 
 def test_a_reader_that_there_is_not_is_refused() -> None:
-    with pytest.raises(NotFound, match="lprnet and crnn"):
+    with pytest.raises(NotFound, match="lprnet, crnn and ppocr"):
         readers.build("resnet18", 5)
 
 
@@ -92,7 +112,7 @@ def test_it_is_trained_sealed_proven_measured_and_read_with(tmp_path: Path) -> N
     )
     assert verbs.train_dataset(store, "colours", name="colours", recipe=further).version.version == 2  # as a service does
     other = further.model_copy(update={"net": further.net.model_copy(update={"name": "crnn"})})
-    with pytest.raises(BadModel, match="has not the weights of this reader"):
+    with pytest.raises(BadModel, match="has not the weights of this network"):
         verbs.train(store, source, name="colours", recipe=other)
 
 

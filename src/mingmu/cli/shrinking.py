@@ -24,9 +24,12 @@ def shrink(
     ] = None,
     net: Annotated[str | None, typer.Option(help="Let this network learn from it, or timm:NAME.", show_default="its own")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="How it learns: fast, accurate, or a TOML file.", show_default="as NAME did, or fast")
+        str | None,
+        typer.Option(help="How it learns: fast, accurate, student, or a TOML file.", show_default="as NAME did; from nothing: student"),
     ] = None,
-    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="as NAME")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="as NAME, or fewer")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
     ] = None,

@@ -53,6 +53,7 @@ def train(
     served as a taught recognizer is.
     """
     import json
+    from statistics import median
 
     from mingmu import verbs
     from mingmu.cli import render
@@ -66,12 +67,14 @@ def train(
     chosen = recipes.read(recipe or USUAL[does]).changed(net=net, size=size)
     check_does(chosen.net, task)
     store = open_store(data_dir)
-    if not resume:
+    if not resume and verbs.leads():
         render.note(beginning(chosen.net))
     with resumable(verbs.run_of(store, name)), render.progress() as progress:
         trained = verbs.train(
             store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
         )
+    if not verbs.leads():
+        return
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
     measures = trained.report.measures
@@ -83,8 +86,8 @@ def train(
     what = "characters" if isinstance(trained.report, TextReport) else "labels"
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
-        last = trained.curve[-1]
-        speed = f"{last.images_per_second:.0f} images/s, {last.waited:.0%} of the time waiting for photos"
+        rate, waited = (median(getattr(epoch, name) for epoch in trained.curve) for name in ("images_per_second", "waited"))
+        speed = f"{rate:.0f} images/s, {waited:.0%} of the time waiting for photos"
         lines.append(f"{len(trained.curve)} epochs of {chosen.net.name} at {speed}.")
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")

@@ -69,7 +69,7 @@ class PlatesSpec(Strict):
     """Which plates a chain reads."""
 
     rules: Literal["chinese", "latin"]  # how they are written, where several characters are as likely
-    threshold: float = Field(default=0.5, ge=0, le=1)  # the least score of a plate's least certain character
+    threshold: float = Field(default=0.3, ge=0, le=1)  # the least score of a plate's least certain character
 
 
 class WithinSpec(Strict):

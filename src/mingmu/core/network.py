@@ -8,6 +8,7 @@ import numpy as np
 
 from mingmu.core.artifact import GRAPH, PROBES, Artifact
 from mingmu.core.errors import BadArtifact, BadModel
+from mingmu.core.graph import parse
 from mingmu.core.manifest import Manifest, Runs
 from mingmu.core.pixels import Frame, PixelSpec
 from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
@@ -51,6 +52,12 @@ class Network:
     def width(self, output: str) -> int:
         """How many values a pooled output has."""
         return int(self.artifact.arrays(PROBES)[output].shape[1])
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether it looks at frames of other sizes, too, than the one that it was made for."""
+        sides = parse(self.artifact.read(GRAPH)).graph.input[0].type.tensor_type.shape.dim[1:3]
+        return not any(side.HasField("dim_value") for side in sides)
 
     def prove(self) -> None:
         """Replay the probes; raise Unproven if this machine answers otherwise.

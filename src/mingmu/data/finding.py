@@ -61,6 +61,9 @@ KINDS: dict[str, Kind] = {
     "bright": Kind("info", "nearly white, unlike the rest", "remove it unless such pictures will be asked about"),
     "odd-size": Kind("info", "much smaller or larger than the rest", "check where it comes from"),
     "odd-shape": Kind("info", "much wider or taller than the rest", "check where it comes from"),
+    "seen-by-network": Kind(
+        "warning", "photos that the network itself learned from; teaching leaves them out", "give others, or teach on another network"
+    ),
     "test-only": Kind("error", "a label with images in the test part only", "put some of them into train"),
     "too-few": Kind("warning", "a label with too few images to measure it", "add images"),
     "imbalance": Kind("warning", "some labels have many times the images of others", "add images of the rare ones"),

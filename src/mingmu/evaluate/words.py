@@ -160,4 +160,4 @@ def weight(found: Cost) -> str:
     """What it weighs on disk."""
     if not found.head_bytes:
         return size(found.network_bytes)
-    return f"{size(found.head_bytes)}, on a network of {size(found.network_bytes)} that all recognizers share"
+    return f"{size(found.head_bytes)}, on a network of {size(found.network_bytes)} that all heads on it share"

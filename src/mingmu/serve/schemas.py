@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from mingmu.registry.tuning import Tuning
@@ -128,17 +128,15 @@ class ErrorSchema(Strict):
 Answered = LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema  # told apart by the one field that each must have
 
 
-class TimingSchema(Strict):
-    """Milliseconds; of several images, the longest."""
+class TimingSchema(BaseModel):
+    """Milliseconds; of several images, the longest. Of a chain also what each part took, by what it does."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float] = Field(init=False)
 
     decode: float
     queue: float
     network: float
-    locator: float | None = Field(None, description="Only of chains, as all that follow: what finds lines of text.")
-    turner: float | None = Field(None, description="What tells which way up a line is.")
-    reader: float | None = None
-    detector: float | None = None
-    examiner: float | None = Field(None, description="What looks at each thing that the detector finds.")
     total: float = Field(description="Since the head of the request was in.")
 
 

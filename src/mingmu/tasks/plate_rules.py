@@ -35,12 +35,15 @@ LATIN = tuple(
         _written,
         (
             "AA99AAA",  # United Kingdom, Romania, …
-            "AA999AA",  # France, Italy, Albania
-            "A999AAA", "A99AAA", "AA999A",  # Romania's capital, Sweden's older ones, …
+            "AA999AA", "AA999A",  # France, Italy, Slovakia, Albania
+            "A999AAA", "A99AAA", "AAA99A",  # Romania's capital, Sweden, …
             "9999AAA",  # Spain
-            "AAA99999", "AA99999", "AAA9999", "AAA999", "AA9999", "AA99AA",  # Poland, Austria, Hungary, the Americas, …
+            "AA9", "AA99", "AA999", "AA9999", "AA99999", "AAA9", "AAA99", "AAA999", "AAA9999", "AAA99999",  # Germany, Austria, Poland,
+            "AAAA9", "AAAA99", "AAAA999", "AAAA9999", "AAAAA9", "AAAAA99", "AAAAA999",  # Hungary, the Americas, …
+            "AA9999A", "A999999", "A99999", "A9999",  # Poland, Luxembourg, Switzerland, …
+            "AA99AA", "99AAAA", "AAAA99", "99AAA9", "9AAA99", "9AA999", "99AA99", "9999AA",  # Netherlands, Portugal
             "AAA9A99",  # Brazil, Mercosur
-            "9AAA999", "999AAA", "AA9999AA", "9AA999",  # California, Belgium, Ukraine, Czechia
+            "9AAA999", "999AAA", "AA9999AA", "A9999AA", "9A99999", "9AA9999", "9A9999",  # California, Belgium, Ukraine, Bulgaria, Czechia
         ),
     )
 )  # fmt: skip
@@ -72,9 +75,9 @@ def ranked(line: Line, labels: Sequence[str], patterns: Sequence[Pattern]) -> Li
     return Line(np.take_along_axis(line.classes, order, 1), np.take_along_axis(line.confidences, order, 1))
 
 
-def kind_of(text: str, rules: str) -> str | None:
-    """What sort of plate it is, where its text says so."""
-    if rules != "chinese" or not allowed(text, PATTERNS["chinese"]):
+def kind_of(text: str) -> str | None:
+    """What sort of plate it is, where its text says so: Chinese ones alone do."""
+    if not allowed(text, PATTERNS["chinese"]):
         return None
     return "new-energy" if allowed(text, NEW_ENERGY) else LAST.get(text[-1], "ordinary")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,45 +16,61 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import BOXES, LANDMARKS, Outputs, Pixels
 from mingmu.tasks.detect import seen
 from mingmu.tasks.locate import CORNERS
-from mingmu.tasks.plate_rules import PATTERNS, allowed, bare, kind_of, ranked
+from mingmu.tasks.plate_rules import PATTERNS, Pattern, allowed, bare, kind_of, ranked
 from mingmu.tasks.read import Line
 from mingmu.tasks.rectification import rectified, size_of
 from mingmu.tasks.text import READER, lines_of, packed, unpacked
 
 DETECTOR = "detector"
+CHINESE_DETECTOR, CHINESE_READER = "chinese-detector", "chinese-reader"  # parts that a chain may have besides
 COLOURS, ROWS = "colours", "rows"  # what is kept of each plate besides: its ground as a place in GROUNDS, and its lines of text
 GROUNDS = ("white", "black", "blue", "green", "yellow")
 MOST = 20  # plates of a picture that are read
 SQUARE = 2.8  # times as wide as high; a plate below may have two lines, or be seen from the side
 UPPER, LOWER = 0.43, 0.38  # of the height: where the first of two lines ends, and where the second begins
-GROWN = 0.03  # of its sides: how far beyond a box without corners a plate may go
+SAME = 0.3  # of the larger one: boxes of two detectors that share more are of one plate
+WITHIN = 0.5  # of the smaller one, in a surer box of the same detector: then it is of no plate of its own
 ANY_WISH = Wish()
 
 Corners = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A plate in pixels of the frame; its characters are numbered as the chain's labels are."""
+
+    box: NDArray[np.float64]  # [4]
+    corners: Corners  # [4, 2]
+    line: Line
+    rows: int
+    colour: int
+
+
 class PlatesRoad:
-    """Reads the number plates of a picture. Its parts are a `detector`, best one that gives corners, and a `reader`."""
+    """Reads the number plates of a picture. Its parts are a `detector`, best one that gives corners, and a `reader`.
+
+    It may have a `chinese-detector` and a `chinese-reader`, too. What those read counts where it is written as Chinese plates are; it
+    takes the place of what the others made of the same plate.
+    """
 
     outputs: tuple[str, ...] = ()
     parts = (DETECTOR, READER)
 
     def road(self, parts: Mapping[str, Recognizer], frame: Frame, manifest: Manifest) -> Road[Outputs]:
         """Boxes and corners in pixels of the frame, what each plate may say, the character that the rules choose first, its colour."""
-        detector = parts[DETECTOR].manifest
-        looked_at = detector.pixels.frame_of(frame.pixels)
-        (reading,) = yield Look(parts[DETECTOR], [looked_at])
-        boxes, corners = _places(reading.rows, looked_at.view, detector)
-        crops = [rectified(frame.pixels, each) for each in corners]
-        pieces = [_pieces(crop, each) for crop, each in zip(crops, corners, strict=True)]
-        lines = iter((yield from lines_of(parts[READER], [piece for some in pieces for piece in some])))
-        read = [_chosen([next(lines) for _ in some], manifest) for some in pieces]
+        rules = manifest.plates.rules if manifest.plates else "latin"
+        found = yield from _seen(parts[DETECTOR], parts[READER], frame, manifest, PATTERNS[rules])
+        if CHINESE_DETECTOR in parts and CHINESE_READER in parts:
+            patterns = PATTERNS["chinese"]
+            more = yield from _seen(parts[CHINESE_DETECTOR], parts[CHINESE_READER], frame, manifest, patterns)
+            more = [each for each in more if allowed(each.line.text(manifest.labels), patterns)]
+            found = more + [each for each in found if not any(_common(each.box, other.box, max) > SAME for other in more)]
         return {
-            BOXES: boxes.astype(np.float32),
-            CORNERS: corners.astype(np.float32),
-            COLOURS: np.array([ground_of(crop) for crop in crops], np.float32),
-            ROWS: np.array([rows for _, rows in read], np.float32),
-            **packed([line for line, _ in read]),
+            BOXES: np.array([each.box for each in found], np.float32).reshape(-1, 4),
+            CORNERS: np.array([each.corners for each in found], np.float32).reshape(-1, 4, 2),
+            COLOURS: np.array([each.colour for each in found], np.float32),
+            ROWS: np.array([each.rows for each in found], np.float32),
+            **packed([each.line for each in found]),
         }
 
     def kept(self, rows: Outputs) -> Outputs:
@@ -80,7 +97,7 @@ class PlatesRoad:
                     corners=tuple((x, y) for x, y in np.round(corners[at], 2).tolist()),
                     confidences=sure,
                     lines=int(rows[ROWS][at]),
-                    kind=kind_of(text, spec.rules),
+                    kind=kind_of(text),
                     colour=None if colour < 0 else GROUNDS[colour],
                 )
             )
@@ -102,12 +119,42 @@ def ground_of(crop: Pixels) -> int:
 def _places(rows: Outputs, view: View, detector: Manifest) -> tuple[Corners, Corners]:
     """Boxes [N, 4] and corners [N, 4, 2] of the plates in pixels of the picture."""
     found = seen(rows, view, detector.detect or DetectSpec(), ANY_WISH)
-    boxes = found.boxes[:MOST].astype(np.float64)
+    kept = _apart(found.boxes.astype(np.float64))[:MOST]
+    boxes = found.boxes[kept].astype(np.float64)
     if LANDMARKS in rows:
-        return boxes, view.points_back(rows[LANDMARKS][found.rows[:MOST]]).astype(np.float64)
-    grown = (boxes[:, 2:] - boxes[:, :2]) * GROWN
-    (left, top), (right, bottom) = (boxes[:, :2] - grown).T, (boxes[:, 2:] + grown).T
+        return boxes, view.points_back(rows[LANDMARKS][found.rows[kept]]).astype(np.float64)
+    left, top, right, bottom = boxes.T
     return boxes, np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
+
+
+def _seen(detector: Recognizer, reader: Recognizer, frame: Frame, manifest: Manifest, patterns: Sequence[Pattern]) -> Road[list[_Seen]]:
+    """The plates that one detector finds, as one reader reads them."""
+    looked_at = detector.manifest.pixels.frame_of(frame.pixels)
+    (reading,) = yield Look(detector, [looked_at])
+    boxes, corners = _places(reading.rows, looked_at.view, detector.manifest)
+    crops = [rectified(frame.pixels, each) for each in corners]
+    pieces = [_pieces(crop, each) for crop, each in zip(crops, corners, strict=True)]
+    lines = yield from lines_of(reader, [piece for some in pieces for piece in some])
+    places = np.array([0, *(1 + manifest.labels.index(each) for each in reader.manifest.labels)])
+    renumbered = iter([Line(places[line.classes], line.confidences) for line in lines])
+    read = [_chosen([next(renumbered) for _ in some], manifest.labels, patterns) for some in pieces]
+    return [_Seen(boxes[at], corners[at], line, rows, ground_of(crops[at])) for at, (line, rows) in enumerate(read) if len(line.classes)]
+
+
+def _common(one: NDArray[np.float64], other: NDArray[np.float64], of: Callable[[float, float], float]) -> float:
+    """What two boxes have in common, as a share of the area that `of` makes of theirs."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    areas = (float(np.prod(each[2:] - each[:2])) for each in (one, other))
+    return float(np.prod(sides.clip(min=0))) / max(1e-9, of(*areas))
+
+
+def _apart(boxes: NDArray[np.float64]) -> list[int]:
+    """Which boxes [N, 4], the surest first, are of plates of their own: no plate lies within another, but a part of one does."""
+    kept: list[int] = []
+    for at, box in enumerate(boxes):
+        if all(_common(box, boxes[other], min) < WITHIN for other in kept):
+            kept.append(at)
+    return kept
 
 
 def _pieces(crop: Pixels, corners: Corners) -> list[Pixels]:
@@ -118,17 +165,16 @@ def _pieces(crop: Pixels, corners: Corners) -> list[Pixels]:
     return [crop, crop[: round(UPPER * len(crop))], crop[round(LOWER * len(crop)) :]]
 
 
-def _chosen(lines: Sequence[Line], manifest: Manifest) -> tuple[Line, int]:
+def _chosen(lines: Sequence[Line], labels: Sequence[str], patterns: Sequence[Pattern]) -> tuple[Line, int]:
     """What a plate says, of its one line, or of that and two: what is written as plates are, or else what is surer. And how many lines."""
-    patterns = PATTERNS[manifest.plates.rules] if manifest.plates else ()
-    lines = [bare(line, manifest.labels) for line in lines]
-    whole = ranked(lines[0], manifest.labels, patterns)
+    lines = [bare(line, labels) for line in lines]
+    whole = ranked(lines[0], labels, patterns)
     if len(lines) == 1:
         return whole, 1
     classes, confidences = (np.concatenate([getattr(line, name) for line in lines[1:]]) for name in ("classes", "confidences"))
-    both = ranked(Line(classes, confidences), manifest.labels, patterns)
+    both = ranked(Line(classes, confidences), labels, patterns)
 
     def good(line: Line) -> tuple[bool, float]:
-        return allowed(line.text(manifest.labels), patterns), float(line.confidences[:, 0].min(initial=1.0)) if len(line.classes) else 0.0
+        return allowed(line.text(labels), patterns), float(line.confidences[:, 0].min(initial=1.0)) if len(line.classes) else 0.0
 
     return (both, 2) if len(lines[2].classes) and good(both) > good(whole) else (whole, 1)

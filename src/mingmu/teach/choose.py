@@ -184,13 +184,13 @@ def _trial(outputs: Sequence[str], kind: Kind, logits: Floats, classes: Truth) -
 
 
 def choose_view(
-    own: PixelSpec, pilot: Callable[[PixelSpec], Examples | None], tell: Callable[[float], None], *, lost: float = 0.0
+    own: PixelSpec, pilot: Callable[[PixelSpec], Examples | None], tell: Callable[[float], None], *, lost: float = 0.0, resizes: bool = True
 ) -> tuple[PixelSpec, tuple[Trial, ...]]:
     """The whole photo, then its middle, then more pixels: each only if it is better by more than a standard error.
 
     `pilot` looks at a sample; a view is looked at only if the one before it was worth it. Where the largest crop loses a good
     share of the usual photo, `lost`, all of it is looked at, too, stretched and padded. Without evidence nothing is cut
-    away, and nothing is made dearer: more pixels cost every later answer.
+    away, and nothing is made dearer: more pixels cost every later answer. A network that takes one size alone is asked about no other.
     """
     trials: list[Trial] = []
     whole = WHOLE if lost > LOST else ()
@@ -217,6 +217,8 @@ def choose_view(
         if found is None or not found.clearly_better(evidence):
             break
         best, evidence = view, found
+    if not resizes:
+        return best, tuple(trials)
     larger = best.model_copy(update={"size": (_of_32(own.size[0] * LARGER), _of_32(own.size[1] * LARGER))})
     found = looked(larger)
     return (larger if found and found.clearly_better(evidence) else best), tuple(trials)

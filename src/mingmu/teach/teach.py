@@ -157,7 +157,8 @@ def _view(
         return _examples(values, kept, _classes(kept, labels, several), len(labels), options)
 
     lost = usual_loss(own.model_copy(update={"margin": 1.0}), (example.image for example in sample), extract.blobs.get)
-    return choose_view(own, pilot, lambda done: tell("comparing views", done), lost=lost)
+    resizes = extract.network.takes_any_size
+    return choose_view(own, pilot, lambda done: tell("comparing views", done), lost=lost, resizes=resizes)
 
 
 def _choice(examples: Examples | None, outputs: tuple[str, ...], options: Options) -> HeadChoice | None:

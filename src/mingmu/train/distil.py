@@ -68,7 +68,7 @@ class Teacher:
             pixels = functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
         frames = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
         wanted = dict.fromkeys((*self.recognizer.wants, FEATURES) if self.width else self.recognizer.wants)
-        outputs = self.recognizer.network.runtime(frames, [*wanted])
+        outputs = self.recognizer.network.runtime(frames, [*wanted], alone=True)  # the student waits for it
         scores = self.recognizer.scores_from(outputs)[:, self.columns].clip(FAINTEST)
         features = torch.from_numpy(outputs[FEATURES]).to(pixels.device) if self.width else None
         return Shown(torch.from_numpy(scores / scores.sum(axis=1, keepdims=True, dtype=np.float32)).to(pixels.device), features)

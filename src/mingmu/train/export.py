@@ -1,4 +1,4 @@
-"""A trained network as a graph that can be sealed: uint8 pixels in, normalisation first, softmax last."""
+"""A trained network as a graph that can be sealed: uint8 pixels in, normalisation first; softmax last, or no last layer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mingmu.core.head import softmax
 from mingmu.core.runtime import BOXES, FEATURES, INPUT, MAP, SCORES, OnnxRuntime
 from mingmu.train.calibrate import temperature
 from mingmu.train.feed import Photos
@@ -20,16 +21,27 @@ from mingmu.train.nets.classifier import Classifier
 from mingmu.train.nets.learner import Detector
 from mingmu.train.prediction import predict
 
+Floats = NDArray[np.float32]
+
 OPSET = 18
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Last:
+    """The last layer of a network, which stays out of its graph: scores = softmax((features @ weight + bias) / temperature)."""
+
+    weight: Floats  # [F, C]
+    bias: Floats  # [C]
+
+
+@dataclass(frozen=True, eq=False)
 class Exported:
     """A graph, and how far it is from the network that it was made of."""
 
     graph: bytes
     difference: float  # largest difference of a score
     temperature: float = 1.0  # that its scores are made with
+    last: Last | None = None  # None: all of the network is in the graph
 
 
 class _Whole(nn.Module):
@@ -39,7 +51,7 @@ class _Whole(nn.Module):
         self.temperature = temperature
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=1)
+        return torch.softmax(self.net(pixels.permute(0, 3, 1, 2)) / self.temperature, dim=-1)
 
 
 class _Backbone(nn.Module):
@@ -74,7 +86,7 @@ def detector(net: Detector, frames: NDArray[np.uint8]) -> Exported:
     with torch.inference_mode():
         ours = [module(torch.from_numpy(frame[None].copy()))[1].numpy() for frame in frames]
     theirs = [runtime(frame[None], [SCORES])[SCORES] for frame in frames]
-    return Exported(graph, max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True)))
+    return Exported(graph, max(_apart(one, other) for one, other in zip(ours, theirs, strict=True)))
 
 
 def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None, output: str = SCORES) -> Exported:
@@ -83,19 +95,39 @@ def whole_model(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | N
     Network and graph are compared on frames, uint8 [N, H, W, 3].
     """
     net.cpu()
-    warmth = temperature(predict(net, held_out), torch.from_numpy(held_out.truth)) if held_out else 1.0
-    module = _Whole(net, warmth)
+    module = _Whole(net, _warmth(net, held_out))
     graph = _graph(module, frames[:1].shape, (output,))
-    runtime = OnnxRuntime(graph)
+    return Exported(graph, _apart(_said(module, frames), _outputs(graph, frames, output)), module.temperature)
+
+
+def backbone(net: Classifier, frames: NDArray[np.uint8], held_out: Photos | None = None) -> Exported:
+    """The same network with its last layer apart. The graph gives `features`, and `map` where these are its mean over space."""
+    net.cpu()
+    module = _Whole(net, _warmth(net, held_out))
+    graph = _graph(_Backbone(net), frames[:1].shape, (FEATURES, MAP) if net.pools else (FEATURES,))
+    last = Last(net.head.weight.detach().numpy().T.copy(), net.head.bias.detach().numpy().copy())
+    logits = _outputs(graph, frames, FEATURES) @ last.weight + last.bias
+    return Exported(graph, _apart(_said(module, frames), softmax(logits / np.float32(module.temperature))), module.temperature, last)
+
+
+def _warmth(net: Classifier, held_out: Photos | None) -> float:
+    return temperature(predict(net, held_out), torch.from_numpy(held_out.truth)) if held_out else 1.0
+
+
+def _said(module: nn.Module, frames: NDArray[np.uint8]) -> Floats:
+    """What a network makes of frames, one after the other."""
     with torch.inference_mode():
-        ours = np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
-    theirs = np.concatenate([runtime(frame[None], [output])[output] for frame in frames])
-    return Exported(graph, float(np.abs(ours - theirs).max()), warmth)
+        return np.concatenate([module(torch.from_numpy(frame[None].copy())).numpy() for frame in frames])
 
 
-def backbone(net: Classifier, size: int) -> bytes:
-    """The network without its head, for heads that are taught: `features`, and `map` where features are its mean over space."""
-    return _graph(_Backbone(net), (1, size, size, 3), (FEATURES, MAP) if net.pools else (FEATURES,))
+def _outputs(graph: bytes, frames: NDArray[np.uint8], name: str) -> Floats:
+    """An output of a graph, likewise."""
+    runtime = OnnxRuntime(graph)
+    return np.concatenate([runtime(frame[None], [name])[name] for frame in frames])
+
+
+def _apart(ours: Floats, theirs: Floats) -> float:
+    return float(np.abs(ours - theirs).max())
 
 
 def _graph(module: nn.Module, shape: tuple[int, ...], outputs: tuple[str, ...]) -> bytes:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import PixelSpec
 
-NAMES = ("fast", "accurate", "detect", "detect-frozen", "plates", "read", "read-plates")
+NAMES = ("fast", "accurate", "student", "detect", "detect-frozen", "plates", "read", "read-plates")
 NAMED = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 Task: TypeAlias = Literal["classify", "detect", "read"]
 HARMLESS = ("published", "none")  # weights
@@ -28,6 +28,7 @@ FOREIGN: Mapping[Task, Mapping[str, Sequence[str]]] = {
 }
 """Keys that mean nothing to a task, by what they are for."""
 LINE = (128, 32)  # pixels, width and height, that a line of text is read from
+LINES = {"ppocr": (160, 48)}  # of networks that read it from others
 MOST_EPOCHS = 10_000  # of a training that is to end when its time does, too
 SYNONYMS = {
     "arch": "name",
@@ -179,7 +180,7 @@ class Recipe(Table):
         """
         self._check(task)
         if task == "read":
-            return PixelSpec(size=LINE, fit=self.net.fit, margin=self.net.margin, filter="bicubic")
+            return PixelSpec(size=LINES.get(self.net.name, LINE), fit=self.net.fit, margin=self.net.margin, filter="bicubic")
         size = self.net.size or usual
         if task == "detect":
             return PixelSpec(size=(size, size), fit="letterbox", pad="corner")
@@ -193,7 +194,7 @@ class Recipe(Table):
                 if self._value(path) != Recipe()._value(path):
                     raise BadRequest(f"recipe: {path} is for {owners}, and {self.net.name} is {kind}; leave it out")
         if task == "read" and self.net.size is not None:
-            width, height = LINE
+            width, height = LINES.get(self.net.name, LINE)
             raise BadRequest(f"recipe: net.size is not for readers: {self.net.name} looks at {width}x{height} pixels; leave it out")
 
     def _value(self, path: str) -> object:

@@ -33,7 +33,7 @@ from mingmu.verbs.recognizing import (
     silent,
     verify,
 )
-from mingmu.verbs.runs import can_go_on, run_of, search_of, smaller_of
+from mingmu.verbs.runs import can_go_on, leads, run_of, search_of, smaller_of
 from mingmu.verbs.searching import Searched, search
 from mingmu.verbs.shrinking import Shrunk, shrink
 from mingmu.verbs.teaching import Teaching, options_of, read_dataset, teach, teach_again, teach_dataset
@@ -79,6 +79,7 @@ __all__ = [
     "image_sources",
     "import_model",
     "install",
+    "leads",
     "listing",
     "measure_faces",
     "open_faces",

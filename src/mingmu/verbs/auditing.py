@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadRequest
+from mingmu.core.errors import BadRequest, Conflict
 from mingmu.data import audit as auditing
 from mingmu.data.box_audit import doubted
 from mingmu.data.dataset import Dataset
@@ -24,6 +24,7 @@ from mingmu.registry.store import Store
 from mingmu.teach.features import Extractor
 from mingmu.teach.teach import Options
 from mingmu.teach.teach import teach as learn
+from mingmu.verbs.measuring import new_to
 from mingmu.verbs.parting import grouped
 from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.verbs.sources import found_in
@@ -70,6 +71,10 @@ def audit(
         where = source.resolve().name if isinstance(source, Path) else source.name
         raise BadRequest(f"there is no picture in {where}; give a folder for each class, an archive of it, or a table")
     network = network_of(Library(store), backbone, progress)
+    if len(new_to(store, found.dataset, network.backbone, progress=progress)) < len(found.dataset):
+        raise Conflict(
+            f"the network of {backbone} learned from some of these photos, and believes their labels; look with another (--backbone)"
+        )
     extract = extractor_of(store, network)
     images = [example.image for example in found.dataset]
     features = extract(network.artifact.manifest.pixels, images, lambda share: progress("looking at the photos", share)).values

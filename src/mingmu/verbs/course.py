@@ -17,16 +17,20 @@ from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, MissingExtra
 from mingmu.core.manifest import DetectSpec, Manifest, Origin
 from mingmu.core.pixels import PixelSpec
+from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import TEXT
 from mingmu.core.sealing import seal_network
 from mingmu.data.dataset import Blobs
 from mingmu.evaluate.report import Epoch as LearnedIn
+from mingmu.registry.datasets import DatasetVersion
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.train.recipe import MOST_EPOCHS, Recipe, Task
+from mingmu.verbs.backbones import seal_in_two
 from mingmu.verbs.boxing import boxed_in_frames
 from mingmu.verbs.curriculum import Lesson
 from mingmu.verbs.recognizing import Progress, Step, ensure
+from mingmu.verbs.runs import keep_weights
 from mingmu.zoo.pull import pull
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ COMPARED = 8  # photos that network and graph are compared on
 TIMED = 16  # photos that a network is timed on, before
 SEALING = 5.0  # seconds, on two cores, that sealing and a report take of any network
 SEALING_A_LAYER = 0.035  # seconds more for each of its layers
+SEALING_A_MEGABYTE = 0.1  # and for each megabyte of its weights
 SLOWER = 3  # times, that a photo takes on its way through what was sealed, from a file and in fp32
 
 
@@ -54,7 +59,8 @@ def time_to_learn(seconds: float, spent: float, net: Learner, size: tuple[int, i
     from mingmu.train.prediction import seconds_to_predict
 
     few = Photos(np.zeros((TIMED, size[1], size[0], 3), np.uint8), np.zeros(TIMED, np.int64))
-    sealing = SEALING + SEALING_A_LAYER * sum(not [*layer.children()] for layer in net.modules())
+    layers, megabytes = sum(not [*layer.children()] for layer in net.modules()), sum(each.nbytes for each in net.parameters()) / 1e6
+    sealing = SEALING + SEALING_A_LAYER * layers + SEALING_A_MEGABYTE * megabytes
     left = seconds - spent - sealing - SLOWER * seconds_to_predict(net, few) / TIMED * photos
     if left <= 0:
         raise BadRequest(f"{seconds:g} seconds are too few: reading, sealing and measuring alone take about {seconds - left:.0f}")
@@ -99,7 +105,7 @@ class Course:
 
     def network(self) -> tuple[Any, Origin]:
         """The recipe's network, before it has learned, and where its weights are from."""
-        return network_of(self.store, self.lesson.task, len(self.lesson.labels), self.recipe, self.pixels)
+        return network_of(self.store, self.lesson.task, self.lesson.labels, self.recipe, self.pixels)
 
     def learned_by(
         self,
@@ -150,7 +156,10 @@ class Course:
     def sealed(
         self, net: Learner, origin: Origin, curve: Sequence[Epoch], made: Mapping[str, JsonValue] = {}, parent: str | None = None
     ) -> str:
-        """The digest of the network as it is now, sealed and proven; `made` is what else is to be said of how it was made."""
+        """The digest of the recognizer as it is now, sealed and proven; `made` is what else is to be said of how it was made.
+
+        A classifier whose last layer is linear becomes a backbone and a head on it, any other network a whole model.
+        """
         self.progress("sealing", 0.0)
         exported = self._exported(net)
         made_by: dict[str, JsonValue] = {
@@ -175,10 +184,13 @@ class Course:
             parent=parent,
             made_by=made_by,
         )
-        return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
+        if exported.last is None:
+            return self.store.add(lambda folder: seal_network(folder, manifest, exported.graph)).digest
+        return seal_in_two(self.store, manifest, exported, exported.last, self.recipe.net)
 
     def _exported(self, net: Learner) -> Exported:
         from mingmu.train import export
+        from mingmu.train.nets import net_of
         from mingmu.train.nets.classifier import Classifier
         from mingmu.train.nets.learner import Detector
 
@@ -188,11 +200,20 @@ class Course:
             return export.detector(net, frames)
         if self.lesson.task == "read":
             return export.whole_model(cast(Classifier, net), frames, output=TEXT)
-        return export.whole_model(cast(Classifier, net), frames, self.held_out)
+        split = net_of(self.recipe.net).head == "linear"  # others read fixed features, and are nothing to teach heads on
+        return (export.backbone if split else export.whole_model)(cast(Classifier, net), frames, self.held_out)
 
-    def lineage(self, curve: Sequence[Epoch]) -> dict[str, JsonValue]:
-        """What its records keep of how it came to be."""
-        return {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+    def keep(self, recognizer: Recognizer, weights: Mapping[str, Any], curve: Sequence[Epoch], parent: str | None = None) -> DatasetVersion:
+        """Keep what a recognizer came of: the photos, the recipe and the curve; and its weights, with which its network can learn on.
+
+        Of a network that learned, it is written down, too, what it has seen: heads on it are not measured on that.
+        """
+        dataset, network = self.lesson.dataset, recognizer.network.backbone
+        lineage: dict[str, JsonValue] = {"recipe": self.recipe.model_dump(mode="json"), "curve": [asdict(epoch) for epoch in curve]}
+        for digest in {recognizer.digest} if self.recipe.net.freeze else {recognizer.digest, network}:
+            self.store.records.add_lineage(digest, dataset.digest, lineage | ({"parent": parent} if parent else {}))
+        keep_weights(self.store, network, weights)
+        return self.store.datasets.add(self.name, dataset.digest, dataset.to_lines())
 
 
 def _truth(lesson: Lesson, split: str, images: Sequence[str], pixels: PixelSpec, blobs: Blobs) -> NDArray[Any]:
@@ -215,8 +236,8 @@ def task_of(recipe: Recipe) -> Task:
     return net_of(recipe.net).task
 
 
-def network_of(store: Store, task: Task, labels: int, recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
-    """The network of a recipe for so many labels, before it has learned, and where its weights are from."""
+def network_of(store: Store, task: Task, labels: Sequence[str], recipe: Recipe, pixels: PixelSpec) -> tuple[Any, Origin]:
+    """The network of a recipe for labels, before it has learned, and where its weights are from."""
     from mingmu.train.nets import build
     from mingmu.train.nets.detectors import build_detector
     from mingmu.train.nets.readers import build_reader
@@ -225,8 +246,8 @@ def network_of(store: Store, task: Task, labels: int, recipe: Recipe, pixels: Pi
     if task == "read":
         return build_reader(recipe.net, labels, recipe.seed)
     if task == "detect":
-        return build_detector(recipe.net, size, labels, lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
-    return build(recipe.net, size, labels, recipe.seed)
+        return build_detector(recipe.net, size, len(labels), lambda entry: pull(entry, store.weights, store.mirror), recipe.seed)
+    return build(recipe.net, size, len(labels), recipe.seed)
 
 
 def as_reported(curve: Sequence[Epoch]) -> tuple[LearnedIn, ...]:

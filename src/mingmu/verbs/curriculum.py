@@ -84,11 +84,13 @@ def lesson_of(
         bare = Dataset(tuple(replace(example, labels=()) for example in dataset))  # a text is on one side, so no part can have its share
         groups = duplicates.groups_of(dataset, _of_one_text(dataset))
         parts = splits.split(bare, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
+        held_out = parts.calibration.tolist()
     else:
         groups = parting.groups_of(dataset, store, progress)
         parts = splits.split(dataset, groups, test=TEST_SHARE, calibration=HELD_OUT_SHARE, seed=seed)
+        held_out = [*parting.of_each_label(dataset, groups, parts)]
     tested = {int(groups[at]) for at in parts.test}
-    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in parts.calibration}
+    side: dict[int, str] = {int(at): "test" for at in parts.test} | {int(at): "val" for at in held_out}
     examples = []
     for at, example in enumerate(dataset):
         leaks = at not in side and int(groups[at]) in tested

@@ -10,8 +10,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from mingmu.compress.contest import WORTH_IT, accuracy_of
 from mingmu.compress.gate import Kept, Verdict, judge_answers
 from mingmu.compress.speed import Speed, race
@@ -45,7 +43,6 @@ class Candidate:
     recognizer: Recognizer
     said: Predictions
     verdict: Verdict
-    made_by: dict[str, JsonValue]
     speed: Speed | None = None
 
     def trial(self) -> Trial:
@@ -71,11 +68,11 @@ class Heat:
     candidates: list[Candidate]
     failed: list[Trial] = field(default_factory=list)  # what could not be made
 
-    def enter(self, what: str, recognizer: Recognizer, made_by: dict[str, JsonValue] | None = None) -> Verdict:
+    def enter(self, what: str, recognizer: Recognizer) -> Verdict:
         """One more, held against the first."""
         said = predictions_of(self.store, recognizer, self.judged, lambda _step, share: self.progress(f"asking {what}", share))
         verdict = judge_answers(self.candidates[0].said.right, said.right, tries=TRIES)
-        self.candidates.append(Candidate(what, recognizer, said, verdict, made_by or recognizer.manifest.made_by))
+        self.candidates.append(Candidate(what, recognizer, said, verdict))
         return verdict
 
     def enter_int8(self, what: str, exact: Recognizer) -> Verdict | None:
@@ -85,12 +82,13 @@ class Heat:
         folder = self.folder / str(len(self.candidates))
         folder.mkdir()
         try:
-            network = Network.open(Maker(exact.artifact, frames).make(folder, INT8), threads=cpu_count())
+            variant = Maker(exact.network.artifact, frames).make(folder, INT8)
+            network = Network.open(variant, threads=cpu_count(), stands_for=exact.network.backbone)
             network.prove()
         except MingmuError as error:  # it stands in the table with this reason
             self.failed.append(Trial(what=what, passed=False, verdict=str(error)))
             return None
-        return self.enter(what, replace(exact, artifact=network.artifact, network=network), exact.manifest.made_by)
+        return self.enter(what, replace(exact, network=network))
 
     def run(self) -> None:
         """Time them all; who is not faster than the first is out."""
@@ -121,6 +119,6 @@ def heat_of(store: Store, parent: Recognizer, what: str, judged: Dataset, lesson
     """The parent alone, to begin with; variants lie in a folder that is there until the block is left."""
     said = predictions_of(store, parent, judged, lambda _step, share: progress(f"asking {what}", share))
     itself = Kept(len(said.right), int(said.right.sum()), 1.0, 1.0, 1.0)
-    first = Candidate(what, parent, said, Verdict(True, "the one to be shrunk", itself), parent.manifest.made_by)
+    first = Candidate(what, parent, said, Verdict(True, "the one to be shrunk", itself))
     with tempfile.TemporaryDirectory(prefix="mingmu-") as folder:
         yield Heat(store, judged, lesson, Path(folder), progress, [first])

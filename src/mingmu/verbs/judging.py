@@ -26,7 +26,7 @@ from mingmu.teach.features import Extractor
 from mingmu.teach.heads import Kind
 from mingmu.teach.teach import Options, learnable
 from mingmu.teach.teach import teach as learn
-from mingmu.verbs.measuring import unseen
+from mingmu.verbs.measuring import new_to, unseen
 from mingmu.verbs.parting import grouped, groups_of
 from mingmu.verbs.recognizing import Progress
 
@@ -52,9 +52,9 @@ def photos_of(store: Store, recognizer: Recognizer, source: Path, most: int, pro
     """
     found = reading.read(source, store.blobs, progress).dataset
     labelled = Dataset.of(example for example in found if example.labels)
-    once = _once(grouped(labelled, groups_of(labelled, store, progress)))
+    once = new_to(store, _once(grouped(labelled, groups_of(labelled, store, progress))), recognizer.network.backbone, progress=progress)
     fresh = _unseen(store, once, recognizer)
-    asked = len(fresh) >= ENOUGH or recognizer.artifact.manifest.kind == "model"
+    asked = len(fresh) >= min(ENOUGH, len(once)) or recognizer.artifact.manifest.kind == "model"
     left = fresh if asked else once
     if not len(left):
         raise Conflict(f"the photos have other labels than {recognizer.manifest.name}, and it has no features to teach those on")

@@ -74,30 +74,38 @@ def compare(store: Store, one: str, other: str, source: Path, progress: Progress
 
 
 def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: Progress = silent) -> Dataset:
-    """The photos that none of these recognizers learned from, nor from copies of them, nor, if it reads, from their texts; as far as that
-    is known here.
+    """The photos that none of these recognizers learned from, nor their networks, nor from copies of them, nor, if it reads, from their
+    texts; as far as that is known here.
 
     Raises Conflict if none is left: they would flatter it.
     """
-    lessons = [example for recognizer in recognizers for example in _lessons(store, recognizer) or ()]
-    learned = {example.image for example in lessons}
-    fresh = [example for example in dataset if example.image not in learned]
+    made = [*dict.fromkeys(digest for each in recognizers for digest in _made_of(each))]
     reads = all(recognizer.manifest.task in READING for recognizer in recognizers)
-    left = _of_other_texts(fresh, lessons) if reads else _not_alike(store, fresh, lessons, progress)
+    left = new_to(store, dataset, *made, texts=reads, progress=progress)
     if len(dataset) and not len(left):
         what = "of these texts" if reads else "of these photos"
         raise Conflict(f"every one {what} was used for teaching; measure with others, or the result means nothing")
     return left
 
 
-def _lessons(store: Store, recognizer: Recognizer) -> list[Example] | None:
-    """The photos that a recognizer, or a part of it, learned from, each once; None where that is not known: it was made elsewhere, or they
-    are gone.
+def _made_of(recognizer: Recognizer) -> list[str]:
+    """The digests of a recognizer and its network, and of the parts of a chain, with theirs."""
+    return [recognizer.digest, recognizer.network.backbone, *(each for part in recognizer.parts.values() for each in _made_of(part))]
+
+
+def new_to(store: Store, dataset: Dataset, *digests: str, texts: bool = False, progress: Progress = silent) -> Dataset:
+    """The photos that none of these heads and networks learned from, nor from copies of them, or from their texts; as far as that is known
+    here.
     """
-    if recognizer.parts:
-        known = [lessons for part in recognizer.parts.values() if (lessons := _lessons(store, part)) is not None]
-        return [example for lessons in known for example in lessons] if known else None
-    digest = taught_digest(store, recognizer.digest)
+    lessons = [example for digest in digests for example in _lessons(store, digest) or ()]
+    learned = {example.image for example in lessons}
+    fresh = [example for example in dataset if example.image not in learned]
+    return _of_other_texts(fresh, lessons) if texts else _not_alike(store, fresh, lessons, progress)
+
+
+def _lessons(store: Store, made: str) -> list[Example] | None:
+    """The photos that a head or network learned from, each once; None where that is not known: it was made elsewhere, or they are gone."""
+    digest = taught_digest(store, made)
     versions = store.datasets.with_digest(digest) if digest else []
     if not versions:
         return None
@@ -142,7 +150,7 @@ class _Context:
 
 def _context(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset) -> _Context:
     unread = [Failure(name, each.kind, each.detail) for each in found.findings if each.kind in UNREAD for name in each.where]
-    source = TEST if _lessons(store, recognizer) is not None else UNKNOWN
+    source = TEST if _lessons(store, recognizer.digest) is not None else UNKNOWN
     return _Context(source, tuple(unread), len(found.dataset) - len(dataset))
 
 

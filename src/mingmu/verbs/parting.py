@@ -110,6 +110,24 @@ def parted(dataset: Dataset, groups: NDArray[np.int64], seed: int) -> tuple[Data
     return found, (*parts.findings, *(finding for finding in label_counts(found) if finding.kind == "test-only"))
 
 
+def of_each_label(dataset: Dataset, groups: NDArray[np.int64], parts: splits.Parts) -> Iterator[int]:
+    """The calibration part; where chance drew it, with some more photos, so that every label has a say that leaves enough to learn from."""
+    yield from parts.calibration.tolist()
+    if {"val", "test"} <= {example.split for example in dataset}:
+        return
+    there = {label for at in parts.calibration for label in dataset.examples[at].labels}
+    members: dict[int, list[int]] = defaultdict(list)
+    for at in parts.train.tolist():
+        members[int(groups[at])].append(at)
+    taken: set[int] = set()
+    for label in sorted({*dataset.labels} - there):
+        mine = [group for group, same in members.items() if any(label in dataset.examples[at].labels for at in same)]
+        if len(mine) > FIRST_TEACH and taken.isdisjoint(mine):
+            smallest = min(mine, key=lambda group: len(members[group]))
+            taken.add(smallest)
+            yield from members[smallest]
+
+
 def _needed_to_learn(dataset: Dataset, groups: NDArray[np.int64], tested: set[int]) -> set[int]:
     """What chance put into the test part of labels that would then be there only."""
     taught = {label for at, example in enumerate(dataset) if at not in tested for label in example.labels}

@@ -232,11 +232,18 @@ def _probes_in(artifact: Artifact) -> int:
 
 
 def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:
-    """Make something of the catalog available. Raises NotFound, PullFailed, MissingExtra."""
+    """Make something of the catalog available; a chain that can have more parts, with those that can be had by now.
+
+    Raises NotFound, PullFailed, MissingExtra.
+    """
     from mingmu.zoo.pull import pull as fetch
+    from mingmu.zoo.ready import seal_ready
 
     store = Store.of(settings)
     entry = catalog.entry(name)
+    if isinstance(entry.source, catalog.Chain) and entry.source.more:
+        made = seal_ready(store.add, entry, store.weights, store.mirror, progress)
+        return Pulled(entry, store.publish(name, made.digest), None)
     if entry.ready:
         return Pulled(entry, ensure(store, name, progress), None)
     path = fetch(entry, store.weights, store.mirror, lambda have, size: progress(f"fetching {entry.file}", have / size))

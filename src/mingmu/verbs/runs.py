@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ def search_of(store: Store, name: str) -> Path:
 def smaller_of(store: Store, name: str) -> Path:
     """Of what is to be made smaller of it."""
     return run_of(store, name) / "smaller"
+
+
+def leads() -> bool:
+    """Whether this process speaks for all that torchrun started; one alone does."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK") == "0"
 
 
 @contextmanager
@@ -81,7 +87,7 @@ def free_checkpoint(folder: Path) -> None:
 
 
 def keep_weights(store: Store, digest: str, weights: Mapping[str, Any]) -> None:
-    """Keep what was sealed as an artifact in the form in which it can be made smaller and learn on."""
+    """Keep a network that was sealed in the form in which it can be made smaller and learn on."""
     from mingmu.train import checkpoint
 
     checkpoint.save(store.trained / digest, weights, {})

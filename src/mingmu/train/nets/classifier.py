@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mingmu.core.errors import BadRequest
 from mingmu.train.nets.learner import Learner
 from mingmu.train.recipe import Norm
+
+Floats = NDArray[np.float32]
 
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # mean and deviation of the channels, in levels of 0..255
 MOMENTUM = 0.1  # of the averages of batch normalisation
@@ -44,6 +49,12 @@ class Classifier(Learner):
         self.neck = parts.neck
         self.head = nn.Linear(parts.features, classes)
         self.pools = parts.pools
+
+    def take(self, weights: Mapping[str, Tensor], head: Floats, bias: Floats) -> None:
+        """Take up what another of its kind has learned, with the weights of a head, [F, C] and [C], for those of its own."""
+        last = {"head.weight": torch.from_numpy(head.T.copy()), "head.bias": torch.from_numpy(bias.copy())}
+        self.load_state_dict({**weights, **last})
+        self.learned = True
 
     def body(self) -> list[Parameter]:
         return [*self.trunk.parameters(), *self.neck.parameters()]

@@ -10,8 +10,9 @@ import torch
 from mingmu.core.errors import BadModel, BadRequest
 from mingmu.core.manifest import Origin
 from mingmu.train.nets import Net, net_named
+from mingmu.train.nets.files import take_up
 from mingmu.train.nets.learner import Detector
-from mingmu.train.recipe import NetTable
+from mingmu.train.recipe import HARMLESS, NetTable
 from mingmu.zoo import catalog
 
 COARSEST = 32  # pixels that one place of the coarsest map stands for
@@ -27,15 +28,28 @@ def build_detector(
     net = net_named(table.name)
     if size % COARSEST:
         raise BadRequest(f"{table.name} looks at a multiple of {COARSEST} pixels a side, not at {size}")
-    if table.weights not in ("published", "none"):
-        raise BadRequest(f"{table.name} starts from published weights or from none, not from {table.weights}")
+    checkpoint = None if table.weights in HARMLESS else Path(table.weights)
+    if checkpoint and net.family == "rcnn":
+        raise BadRequest(f"{table.name} starts from published weights or from none, not from {checkpoint}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if net.family == "rcnn":
             from mingmu.train.nets.rcnn import Rcnn
 
             return Rcnn(net.known_as, classes, size), _own(net)
+        if checkpoint:
+            return _continued(net, size, classes, checkpoint)
         return _yolox(net, table, size, classes, fetch)
+
+
+def _continued(net: Net, size: int, classes: int, checkpoint: Path) -> tuple[Detector, Origin]:
+    """As another training left it, at any size."""
+    from mingmu.train.nets import yolox
+
+    found = yolox.Yolox(yolox.VARIANTS[net.known_as], classes, size)
+    take_up(found, checkpoint, "heads.")
+    origin = _own(net)
+    return found, origin.model_copy(update={"source": f"fine-tuned from {checkpoint.name}"})
 
 
 def _yolox(net: Net, table: NetTable, size: int, classes: int, fetch: Callable[[catalog.Entry], Path]) -> tuple[Detector, Origin]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
-from mingmu.core.errors import BadModel, NotFound
+from mingmu.core.errors import BadRequest, NotFound
 from mingmu.core.manifest import Origin
-from mingmu.train.checkpoint import part_of
 from mingmu.train.nets import net_named
 from mingmu.train.nets.classifier import Classifier, Parts
-from mingmu.train.nets.files import read_state
+from mingmu.train.nets.files import take_up
 from mingmu.train.recipe import HARMLESS, NetTable
+from mingmu.zoo import catalog
+
+if TYPE_CHECKING:
+    import onnx
 
 MIDDLE = (127.5, 127.5, 127.5)
 WIDTH = 192  # channels of each column
@@ -55,45 +60,78 @@ def crnn() -> Parts:
     return Parts(trunk, _Remembered(WIDTH // 2), WIDTH, pools=False, mean=MIDDLE, deviation=MIDDLE)
 
 
-READERS = {"lprnet": lprnet, "crnn": crnn}
+def ppocr() -> Parts:
+    """All but the last layer of PP-OCR's reader, as it was published: convolutions, then attention along the line. C. Cui and others,
+    "PaddleOCR 3.0 Technical Report", arXiv 2507.05595. Raises MissingExtra, BadModel.
+    """
+    from mingmu.train.nets.graphs import Graph
+
+    model, last = _published()
+    return Parts(_Mirrored(Graph(model, last.input[0])), nn.Identity(), 120, pools=False, mean=MIDDLE, deviation=MIDDLE)
 
 
-def build_reader(table: NetTable, characters: int, seed: int = 0) -> tuple[Classifier, Origin]:
-    """The reader that a recipe asks for, and where its weights come from: nowhere, or the checkpoint of another training.
+READERS = {"lprnet": lprnet, "crnn": crnn, "ppocr": ppocr}
 
-    Raises what `build` does.
+
+def build_reader(table: NetTable, alphabet: Sequence[str], seed: int = 0) -> tuple[Classifier, Origin]:
+    """The reader that a recipe asks for, and where its weights come from: nowhere, the catalog, or the checkpoint of another training.
+
+    Raises what `build` does; BadRequest for a network that is known by its published weights alone.
     """
     checkpoint = None if table.weights in HARMLESS else Path(table.weights)
-    reader = build(table.name, characters, seed, checkpoint)
+    if table.name == "ppocr" and table.weights == "none":
+        raise BadRequest("ppocr begins with its published weights, or with a checkpoint; lprnet and crnn can begin with none")
+    reader = build(table.name, len(alphabet), seed, checkpoint)
+    if table.name == "ppocr" and checkpoint is None:
+        entry = catalog.entry("text-reader")
+        _know(reader, alphabet)
+        return reader, Origin(source=f"fine-tuned from {entry.file} of rapidocr", licence=entry.licence, provenance=entry.provenance)
     source = f"fine-tuned from {checkpoint.name}" if checkpoint else "trained from nothing"
     provenance = f"network: {net_named(table.name).source}"
     return reader, Origin(source=source, licence="that of the photos it learned from", provenance=provenance)
 
 
 def build(name: str, characters: int, seed: int = 0, checkpoint: Path | None = None) -> Classifier:
-    """The reader of a name for an alphabet, drawn from the seed: pixels [N, 3, 32, 128] to logits [N, 32, 1 + characters].
+    """The reader of a name for an alphabet, drawn from the seed: pixels [N, 3, 32, 128] to logits [N, 32, 1 + characters]; of
+    ppocr, pixels [N, 3, 48, 160] to logits [N, 20, 1 + characters].
 
     With the checkpoint of another training it begins as the best that one had, but for the head where the alphabet has another
     length. Raises NotFound; BadModel, BadRequest for a file that is no such checkpoint.
     """
     if name not in READERS:
-        raise NotFound(f"no network named {name!r} reads; there are {' and '.join(READERS)}")
+        raise NotFound(f"no network named {name!r} reads; there are {', '.join([*READERS][:-1])} and {[*READERS][-1]}")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         reader = Classifier(READERS[name](), 1 + characters)
     if checkpoint is not None:
-        reader.learned = _take_up(reader, checkpoint)
+        take_up(reader, checkpoint, "head.")
     return reader
 
 
-def _take_up(reader: Classifier, checkpoint: Path) -> bool:
-    found, ours = read_state(checkpoint), reader.state_dict()
-    known = part_of(found, "best/") or found  # of a training that was cut short, or is over
-    fitting = {key: tensor for key, tensor in known.items() if key in ours and tensor.shape == ours[key].shape}
-    if missing := sorted(key for key in ours.keys() - fitting.keys() if not key.startswith("head.")):
-        raise BadModel(f"{checkpoint} has not the weights of this reader: {missing[0]} is missing or of another shape")
-    reader.load_state_dict(fitting, strict=False)
-    return True
+def _published() -> tuple[onnx.ModelProto, onnx.NodeProto]:
+    """PP-OCR's graph, and the operator in it that gives each character its row."""
+    from mingmu.core.graph import parse
+    from mingmu.zoo.pull import installed
+
+    entry = catalog.entry("text-reader")
+    model = parse(installed(entry, cast(catalog.Package, entry.source)).read_bytes())
+    return model, [node for node in model.graph.node if node.op_type == "MatMul"][-1]
+
+
+def _know(reader: Classifier, alphabet: Sequence[str]) -> None:
+    """Let the head begin with what PP-OCR knows of the characters; those that it does not know begin anew."""
+    from onnx import numpy_helper
+
+    model, last = _published()
+    bias = next(node.input[1] for node in model.graph.node if node.op_type == "Add" and node.input[0] == last.output[0])
+    stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer if each.name in (last.input[1], bias)}
+    known = next(each.value for each in model.metadata_props if each.key == "character").split("\n")
+    rows = [(0, 0), *((at, 1 + known.index(each)) for at, each in enumerate(alphabet, start=1) if each in known)]
+    ours, theirs = (list(side) for side in zip(*rows, strict=True))
+    with torch.no_grad():
+        reader.head.weight[ours] = torch.from_numpy(stored[last.input[1]][:, theirs].T.copy())
+        reader.head.bias[ours] = torch.from_numpy(stored[bias][theirs].copy())
+    reader.learned = True
 
 
 def _thin(before: int, after: int) -> nn.Sequential:
@@ -112,6 +150,18 @@ def _thin(before: int, after: int) -> nn.Sequential:
 
 def _normalised(layer: nn.Module, channels: int) -> list[nn.Module]:
     return [layer, nn.BatchNorm2d(channels), nn.ReLU()]
+
+
+class _Mirrored(nn.Module):
+    """A network that takes blue first."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        found: Tensor = self.inside(pixels.flip(1))
+        return found
 
 
 class _Columns(nn.Module):
