@@ -335,7 +335,10 @@ def test_a_chain_that_a_variant_of_a_part_changes_runs_on_what_was_sealed(store:
 
 def test_photos_that_a_part_learned_from_do_not_measure_the_chain(store: Store, file: Path) -> None:
     recognizer = chained(store, file, "shelf")
-    taught, other = (Example(store.blobs.put(quarters(*colours)), ("rot",), name) for colours, name in (("RB", "1.png"), ("GR", "2.png")))
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    taught, other = (
+        Example(store.blobs.put(image), ("rot",), name) for image, name in ((quarters(), "1.png"), (encode_png(noise), "2.png"))
+    )
     lessons = Dataset.of([taught])
     store.datasets.add("lessons", lessons.digest, lessons.to_lines())
     store.records.add_lineage(store.resolve("colours").digest, lessons.digest, {})

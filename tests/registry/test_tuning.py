@@ -135,10 +135,10 @@ def test_whatever_a_variant_meets_the_sealed_network_serves(
     tuning = choose(store, variant)
     opened = Network.open
 
-    def broken(artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
+    def broken(artifact: Artifact, *, threads: int = 1, calls: int = 1, stands_for: str | None = None) -> Network:
         if artifact.digest == variant.digest:
             raise RuntimeError("the plugin is damaged")
-        return opened(artifact, threads=threads, stands_for=stands_for)
+        return opened(artifact, threads=threads, calls=calls, stands_for=stands_for)
 
     monkeypatch.setattr(Network, "open", broken)
     assert Library(store).open(store.resolve("tiny").digest).network.artifact.digest == tuning.network
