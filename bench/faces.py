@@ -63,7 +63,7 @@ def cut(parts: FaceParts, pairs: Sequence[Pair], folder: Path, size: tuple[int, 
 
 def tight(parts: FaceParts, photo: bytes, size: tuple[int, int]) -> bytes:
     """The largest face of a photo, grey, as a PNG without any margin."""
-    left, right = np.array(walk(faces_in(parts, photo, most=1, whole_too=True)).faces[0].box.landmarks[:2])
+    left, right = np.array(walk(faces_in(parts, photo, most=1)).faces[0].box.landmarks[:2])
     scale = float(np.hypot(*(right - left))) / EYE_DISTANCE
     x, y = ((left + right) / 2 - np.array(EYES) * scale).round().astype(int)
     pixels = whole(photo, most=16_384).pixels[max(0, y) : y + round(CUTS[0][1] * scale), max(0, x) : x + round(CUTS[0][0] * scale)]

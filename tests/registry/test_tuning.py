@@ -95,8 +95,8 @@ def test_a_variant_that_does_not_prove_itself_never_serves(
     other = Network.open(backbone_of(store)).runtime
     opened = Network.open
 
-    def drifted(artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
-        network = opened(artifact, threads=threads, stands_for=stands_for)
+    def drifted(artifact: Artifact, *, threads: int = 1, calls: int = 1, stands_for: str | None = None) -> Network:
+        network = opened(artifact, threads=threads, calls=calls, stands_for=stands_for)
         return replace(network, runtime=other) if artifact.digest == variant.digest else network
 
     monkeypatch.setattr(Network, "open", drifted)
@@ -135,10 +135,10 @@ def test_whatever_a_variant_meets_the_sealed_network_serves(
     tuning = choose(store, variant)
     opened = Network.open
 
-    def broken(artifact: Artifact, *, threads: int = 1, stands_for: str | None = None) -> Network:
+    def broken(artifact: Artifact, *, threads: int = 1, calls: int = 1, stands_for: str | None = None) -> Network:
         if artifact.digest == variant.digest:
             raise RuntimeError("the plugin is damaged")
-        return opened(artifact, threads=threads, stands_for=stands_for)
+        return opened(artifact, threads=threads, calls=calls, stands_for=stands_for)
 
     monkeypatch.setattr(Network, "open", broken)
     assert Library(store).open(store.resolve("tiny").digest).network.artifact.digest == tuning.network

@@ -38,6 +38,11 @@ async def test_two_photos_are_compared(client: httpx.AsyncClient) -> None:
     assert other.json()["threshold"] < verdict.threshold
 
 
+async def test_pictures_without_a_face_are_not_compared(client: httpx.AsyncClient) -> None:
+    refused = await client.post(VERIFY, files=two(nobody(), nobody()))
+    assert (refused.status_code, refused.json()["kind"]) == (422, "unfit-face")
+
+
 async def test_many_are_compared_at_once(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(
         *(client.post(VERIFY, files=two(photo("ada", n), photo("ada" if n % 2 else "bob", n))) for n in range(12))
@@ -56,9 +61,14 @@ async def test_people_are_enrolled_identified_listed_and_deleted(client: httpx.A
     assert [each["name"] for each in (await client.get("/v1/faces/galleries")).json()["galleries"]] == ["family"]
     export = face_schemas.ExportSchema.model_validate((await client.get("/v1/faces/galleries/family/export")).json())
     assert len(export.people[0].faces) == 2
-    assert (await client.delete(PEOPLE, params={"person": "Ada"})).json() == {"removed": "Ada", "faces": 2}
+    whose = {who: await client.get("/v1/faces/galleries/family/export", params={"person": who}) for who in ("Ada", "Eve", "")}
+    assert {who: answer.status_code for who, answer in whose.items()} == {"Ada": 200, "Eve": 404, "": 400}
+    for path in (PEOPLE, "/v1/faces/galleries/family"):
+        assert (await client.delete(path, params={"person": ""})).status_code == 400
+    assert [(await client.delete(PEOPLE, params={"person": "Ada"})).json()["faces"] for _ in range(2)] == [2, 0]
     assert (await client.post(IDENTIFY, content=photo("ada", 7))).json()["faces"][0]["person"] is None
-    assert (await client.delete("/v1/faces/galleries/family")).json() == {"removed": "family"}
+    for _ in range(2):  # whoever got no answer may ask again
+        assert (await client.delete("/v1/faces/galleries/family")).json() == {"removed": "family"}
     assert (await client.get(PEOPLE)).status_code == 404
 
 

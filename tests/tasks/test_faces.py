@@ -49,10 +49,10 @@ def test_the_same_person_is_the_same_and_another_one_is_not(parts: FaceParts) ->
     assert set(same.document()) == {"same", "similarity", "threshold", "false_match_rate", "a", "b"}
 
 
-def test_a_picture_without_a_face_is_taken_whole_and_it_is_said(parts: FaceParts) -> None:
-    verdict = walk(verify(parts, nobody(), photo("ada")))
-    assert verdict.a.found == 0
-    assert [problem.kind for problem in verdict.a.faces[0].problems] == ["no-face", "blurred"]
+@pytest.mark.parametrize(("a", "b", "which"), [(nobody(), nobody(), "a"), (nobody(), photo("ada"), "a"), (photo("ada"), nobody(), "b")])
+def test_a_picture_without_a_face_is_the_same_as_none(parts: FaceParts, a: bytes, b: bytes, which: str) -> None:
+    with pytest.raises(UnfitFace, match=f"{which}: no face was found"):
+        walk(verify(parts, a, b))
 
 
 def test_what_is_wrong_with_a_face_is_said(parts: FaceParts) -> None:

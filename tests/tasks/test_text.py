@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from mingmu.tasks.read import Line
-from mingmu.tasks.text import in_reading_order, packed, unpacked
+from mingmu.tasks.text import packed, reading_order, unpacked
 
 
 def box(x: float, y: float, width: float = 40, height: float = 10) -> list[tuple[float, float]]:
@@ -12,8 +12,8 @@ def box(x: float, y: float, width: float = 40, height: float = 10) -> list[tuple
 
 def test_lines_are_read_from_top_to_bottom_and_side_by_side_from_left_to_right() -> None:
     corners = np.array([box(60, 42), box(0, 80), box(0, 40), box(30, 0)])
-    assert in_reading_order(corners)[:, 0].tolist() == [[30, 0], [0, 40], [60, 42], [0, 80]]
-    assert in_reading_order(np.zeros((0, 4, 2))).shape == (0, 4, 2)
+    assert corners[reading_order(corners)][:, 0].tolist() == [[30, 0], [0, 40], [60, 42], [0, 80]]
+    assert reading_order(np.zeros((0, 4, 2))).shape == (0,)
 
 
 def test_lines_of_any_length_survive_being_packed() -> None:

@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 
 from mingmu import verbs
+from mingmu.core.errors import UnfitFace
 from mingmu.core.pipeline import walk
 from mingmu.core.pixels import PixelSpec, encode_png, whole
 from mingmu.data.pairs import read_pairs
@@ -19,6 +20,7 @@ from mingmu.tasks.verification import verify
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
 WEIGHTS, PHOTOS = SHARED / "weights", SHARED / "data/faces"
 ASTRONAUT = Path(skimage.data.__file__).parent / "astronaut.png"
+COFFEE = ASTRONAUT.with_name("coffee.png")
 
 pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"the published weights are not at {WEIGHTS}")
 needs_photos = pytest.mark.skipif(not PHOTOS.is_dir(), reason=f"the photos of faces are not at {PHOTOS}")
@@ -54,10 +56,16 @@ def test_mirrored_and_small_it_is_the_same_face(parts: FaceParts) -> None:
         assert walk(verify(parts, ASTRONAUT.read_bytes(), other)).similarity > least
 
 
+def test_things_are_nobody(parts: FaceParts) -> None:
+    with pytest.raises(UnfitFace, match="a: no face was found"):
+        walk(verify(parts, COFFEE.read_bytes(), COFFEE.read_bytes()))
+
+
 @needs_photos
 def test_people_are_told_apart(parts: FaceParts) -> None:
     pairs = read_pairs(PHOTOS / "master.csv")
     for pair in [pair for pair in pairs if pair.same][::6] + [pair for pair in pairs if not pair.same][::40]:
         a, b = pair.a.read_bytes(), pair.b.read_bytes()
         assert walk(verify(parts, a, b)).same == pair.same, pair
+        assert walk(faces_in(parts, tight(a, parts, 47), most=1)).found, pair
         assert walk(verify(parts, tight(a, parts, 64), tight(b, parts, 112))).same == pair.same, pair

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from mingmu.cli import batching, faces, searching, shrinking, teaching, training, tuning, upkeep
+from mingmu.cli import batching, chaining, faces, searching, shrinking, teaching, training, tuning, upkeep
 from mingmu.cli.options import DataDir, Json, Name, complete_name, load_settings, open_store
 from mingmu.core.errors import BadRequest, MingmuError
 from mingmu.core.labels import on_one_line
@@ -362,6 +362,7 @@ _MORE: dict[Callable[..., None], str] = {
     shrinking.shrink: "Example: `mingmu shrink flowers --keep 0.5 --html smaller.html`",
     tuning.tune: "Example: `mingmu tune general --data photos/`",
     tuning.compress: "Example: `mingmu compress flowers --data more-flowers/`",
+    chaining.chain: "Example: `mingmu chain shelf.toml --name shelf`",
     upkeep.versions: "Example: `mingmu versions flowers`",
     upkeep.publish: "Example: `mingmu publish flowers@prod 2`",
     upkeep.rollback: "Example: `mingmu rollback flowers@prod`",

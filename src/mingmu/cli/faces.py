@@ -156,31 +156,46 @@ def list_(
 @app.command(epilog="Example: `mingmu faces delete family Ada`")
 def delete(
     gallery: GalleryName,
-    person: Annotated[str, typer.Argument(metavar="PERSON", help="Whom to delete; without it, the gallery.", show_default=False)] = "",
+    person: Annotated[str | None, typer.Argument(metavar="PERSON", help="Whom to delete.", show_default=False)] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Delete the whole gallery.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Delete a person, or a whole gallery: the faces are gone from the disk, too."""
+    """Delete a person, or with --all a whole gallery: the faces are gone from the disk, too."""
+    from mingmu.core.errors import BadRequest
+    from mingmu.registry.galleries import nobody
+    from mingmu.registry.naming import unknown_name
+
+    if (person is None) != everybody:
+        raise BadRequest("say whom to delete, or --all for the whole gallery; one of the two")
     galleries = open_store(data_dir).galleries
-    if person:
-        gone = galleries.remove_person(gallery, person)
+    if person is not None:
+        if not (gone := galleries.remove_person(gallery, person)):
+            raise nobody(gallery, person)
         print(f"{person} is deleted from {gallery}: {gone} faces")
     else:
-        galleries.remove(gallery)
+        if not galleries.remove(gallery):
+            raise unknown_name("gallery", gallery, galleries.names())
         print(f"{gallery} is deleted")
 
 
 @app.command(epilog="Example: `mingmu faces export family family.json`")
 def export(
     gallery: GalleryName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, JSON; - is standard output.", allow_dash=True)],
+    person: Annotated[str | None, typer.Argument(metavar="PERSON", help="Whom to export; else everybody.", show_default=False)] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write all that a gallery holds into a file."""
+    """Write all that a gallery holds, or all of one person, into a file that only you may read."""
     import json
+    import os
 
-    found = open_store(data_dir).galleries.export(gallery)
-    file.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-    print(f"{gallery} is in {file}: {len(found['people'])} people")
+    found = open_store(data_dir).galleries.export(gallery, person)
+    text = json.dumps(found, ensure_ascii=False)
+    if str(file) == "-":
+        return print(text)
+    with open(file, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write(text)
+    return print(f"{person or gallery} is in {file}: {len(found['people'])} people")
 
 
 def _parts(settings: Settings) -> FaceParts:

@@ -196,6 +196,9 @@ def facts(stored: Stored) -> list[tuple[str, str]]:
     ]
     if stored.backbone:
         lines.insert(4, ("backbone", f"{stored.backbone.manifest.name}, {stored.backbone.digest}"))
+    lines[4:4] = [(does, f"{part.manifest.name}, {part.digest}") for does, part in stored.parts.items()]
+    if within := manifest.within:
+        lines.append(("looks at", f"{', '.join(within.labels) or 'everything'} with a score of at least {within.threshold:g}"))
     return [(name, text) for name, text in lines if text]
 
 

@@ -72,6 +72,14 @@ class PlatesSpec(Strict):
     threshold: float = Field(default=0.3, ge=0, le=1)  # the least score of a plate's least certain character
 
 
+class WithinSpec(Strict):
+    """Which things that a chain's detector finds another recognizer looks at."""
+
+    labels: tuple[str, ...] = ()  # of the detector; none named: all
+    threshold: float = Field(ge=0, le=1)  # the least score
+    margin: float = Field(default=0.0, ge=0, le=1)  # what is cut out around a box, as a share of its sides
+
+
 class Origin(Strict):
     """Where the weights come from, and under which terms."""
 
@@ -112,6 +120,7 @@ class Manifest(Strict):
     detect: DetectSpec | None = None
     embed: EmbedSpec | None = None
     plates: PlatesSpec | None = None
+    within: WithinSpec | None = None
     parts: tuple[PartSpec, ...] = ()  # of a chain, the one that looks first comes first
     origin: Origin
     runs: Runs = Runs()
@@ -130,8 +139,13 @@ class Manifest(Strict):
             raise ValueError(f"a manifest for {self.task} has {'no' if self.detect is None else 'a'} detect section")
         if self.task != "embed" and self.embed is not None:
             raise ValueError(f"a manifest for {self.task} has an embed section")
-        if (self.kind == "chain") != bool(self.parts) or (self.kind == "chain") != (self.task in ("text", "plates")):
-            raise ValueError(f"a {self.kind} for {self.task} has {len(self.parts)} parts; a chain has some, and reads text or plates")
+        chained = self.task in ("text", "plates") or self.within is not None
+        if (self.kind == "chain") != bool(self.parts) or (self.kind == "chain") != chained:
+            raise ValueError(
+                f"a {self.kind} for {self.task} has {len(self.parts)} parts; a chain has some, and reads, or looks within things"
+            )
+        if self.within is not None and self.task not in ("detect", "text", "plates"):
+            raise ValueError(f"what looks within things finds more of them, text or plates; not {self.task}")
         if (self.task == "plates") != (self.plates is not None):
             raise ValueError(f"a manifest for {self.task} has {'no' if self.plates is None else 'a'} plates section")
         if self.task in ("detect", "read") and not self.labels:

@@ -56,6 +56,25 @@ def advance(road: Road[T], readings: list[Reading] | None = None) -> Look | Done
         return Done(end.value)
 
 
+def side_by_side(roads: Sequence[Road[T]]) -> Road[list[T]]:
+    """Go several roads at once, a few at a time: for what they want to look at through the same recognizer they ask together."""
+    ends: list[T] = []
+    for start in range(0, len(roads), AT_ONCE):
+        ends += yield from _abreast(roads[start : start + AT_ONCE])
+    return ends
+
+
+def _abreast(roads: Sequence[Road[T]]) -> Road[list[T]]:
+    at = [advance(road) for road in roads]
+    while looks := {number: each for number, each in enumerate(at) if isinstance(each, Look)}:
+        recognizer = next(iter(looks.values())).recognizer
+        alike = {number: look for number, look in looks.items() if look.recognizer is recognizer}
+        readings = iter((yield Look(recognizer, [frame for look in alike.values() for frame in look.frames])))
+        for number, look in alike.items():
+            at[number] = advance(roads[number], [next(readings) for _ in look.frames])
+    return [each.value for each in at if isinstance(each, Done)]
+
+
 def walk(road: Road[T]) -> T:
     """Go a road to its end; the networks run here."""
     at = advance(road)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,23 @@ def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tole
 
 
 def alike(one: Any, other: Any, leeway: float) -> bool:
-    """Whether two JSON documents say the same: words exactly, numbers up to a leeway."""
+    """Whether two JSON documents say the same: words exactly, numbers up to a leeway, things in any order, for some are about as sure."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(alike(value, other[name], leeway) for name, value in one.items())
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) == len(other) and all(isinstance(each, dict) for each in (*one, *other)):
+            return _same_things(one, other, leeway)
         return len(one) == len(other) and all(alike(mine, theirs, leeway) for mine, theirs in zip(one, other, strict=True))
     if isinstance(one, int | float) and isinstance(other, int | float):
         return abs(one - other) <= leeway
     return bool(one == other)
+
+
+def _same_things(ones: Sequence[Any], others: Sequence[Any], leeway: float) -> bool:
+    left = [*others]
+    for one in ones:
+        match = next((at for at, other in enumerate(left) if alike(one, other, leeway)), None)
+        if match is None:
+            return False
+        del left[match]
+    return True

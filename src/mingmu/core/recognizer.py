@@ -21,7 +21,7 @@ from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, N
 from mingmu.core.head import Head, Scores
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
-from mingmu.core.pipeline import Chained, Road, walk
+from mingmu.core.pipeline import Chained, Look, Road, walk
 from mingmu.core.pixels import Frame, Limits, Pixels, PixelSpec, View, whole
 from mingmu.core.probes import alike, check_outputs, check_pixels, probe_images_of, probes_of
 from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
@@ -157,9 +157,10 @@ class Recognizer:
         return replace(answer, abstain=True) if isinstance(answer, Labels) and self._abstains(reading) else answer
 
     def road(self, frame: Frame) -> Road[Reading]:
-        """How a chain comes to what it reads off one frame."""
+        """How it comes to what it reads off one frame: a look, or as many as a chain takes."""
         if self.chain is None:
-            raise Conflict(f"{self.manifest.name} is no chain")
+            (reading,) = yield Look(self, [frame])
+            return reading
         return Reading((yield from self.chain.road(self.parts, frame, self.manifest)), frame.view, None)
 
     def readings(self, frames: Sequence[Frame]) -> list[Reading]:

@@ -80,7 +80,7 @@ class FacesReport:
     held_out: PairMeasures  # half of the pairs, by the threshold that the other half sets
     usual: PairMeasures  # all pairs, by the threshold that the network brings along
     strangers: EmbedSpec
-    without_face: int  # photos that were taken as a whole
+    without_face: int  # photos in which none was found; their pairs are left out
 
     def document(self) -> dict[str, Any]:
         """The report as JSON has it."""
@@ -102,7 +102,8 @@ class FacesReport:
             f"By the usual threshold ({usual.threshold:.3f}), on all {usual.pairs} pairs: right on {_rate(usual.accuracy)}; "
             f"of different people {_rate(usual.false_match_rate)} match.",
             f"Different people: similarity {other.mean:.4f} on average, deviation {other.deviation:.4f}, "
-            f"{other.pairs} pairs of {other.things} people. Photos without a face that was found: {self.without_face}.",
+            f"{other.pairs} pairs of {other.things} people.",
+            f"Photos without a face that was found: {self.without_face}; their pairs are left out.",
         ]
 
 

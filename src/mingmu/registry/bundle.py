@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from mingmu.core.artifact import MANIFEST, Artifact
+from mingmu.core.artifact import MANIFEST
 from mingmu.core.errors import BadArtifact
 from mingmu.core.graph import MAX_GRAPH_BYTES
 from mingmu.core.manifest import MAX_MANIFEST_BYTES, Manifest, digest_of
@@ -35,7 +35,7 @@ def pack(store: Store, digest: str, file: Path) -> None:
     part = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for artifact in _with_needed(store, store.artifact(digest)):
+            for artifact in store.shelf.with_needed(digest):
                 _write(archive, f"{artifact.digest}/{MANIFEST}", artifact.manifest.to_json())
                 for name in sorted(artifact.manifest.files):
                     _write(archive, f"{artifact.digest}/{name}", artifact.read(name))
@@ -55,13 +55,9 @@ def unpack(store: Store, file: Path, name: str | None = None) -> Version:
         name = name or aside.artifact(digest).manifest.name
         check_name(name)
         Library(aside).open(digest)
-        for artifact in reversed(_with_needed(aside, aside.artifact(digest))):
+        for artifact in reversed(aside.shelf.with_needed(digest)):
             store.add(partial(shutil.copytree, artifact.folder, dirs_exist_ok=True))
     return store.publish(name, digest)
-
-
-def _with_needed(store: Store, artifact: Artifact) -> list[Artifact]:
-    return [artifact, *(store.artifact(digest) for digest in artifact.manifest.beneath)]
 
 
 def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -102,8 +98,12 @@ def _copy(archive: zipfile.ZipFile, store: Store) -> str:
     digest, _, rest = names[0].partition("/") if names else ("", "", "")
     if rest != MANIFEST:
         raise BadArtifact(f"the first entry is {names[0] if names else 'missing'!r}; it should be the recognizer's manifest")
-    manifests = {digest: _manifest(archive, digest)}
-    manifests |= {each: _manifest(archive, each) for each in manifests[digest].beneath}
+    manifests: dict[str, Manifest] = {}
+    wanted = [digest]
+    for each in wanted:
+        if each not in manifests:
+            manifests[each] = _manifest(archive, each)
+            wanted += manifests[each].beneath
     expected = {f"{owner}/{name}" for owner, manifest in manifests.items() for name in (MANIFEST, *manifest.files)}
     if odd := sorted(expected ^ set(names)):
         raise BadArtifact(f"the entries are not those that the manifests name: {', '.join(map(repr, odd[:5]))}")

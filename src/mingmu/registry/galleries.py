@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
-from mingmu.registry.index import MOST_LISTED, Index, galleries, gallery_faces, now
+from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now
 from mingmu.registry.naming import check_name, unknown_name
 from mingmu.tasks.faces import Vector
 from mingmu.tasks.identification import Known
@@ -45,7 +45,7 @@ class Galleries:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._known: dict[str, tuple[int, Known]] = {}  # by gallery: as it was at a revision
+        self._known: dict[str, tuple[int | None, Known]] = {}  # by gallery: as it was at a revision
         self._lock = threading.Lock()
 
     def create(self, name: str, embedder: str) -> Gallery:
@@ -79,9 +79,8 @@ class Galleries:
     def people(self, name: str, after: str = "", most: int | None = None) -> list[Person]:
         """Who is in a gallery, by name. Raises NotFound."""
         self.get(name)
-        table = gallery_faces.c
-        query = select(table.person, func.count().label("faces"), func.min(table.created).label("created"))
-        query = query.where(table.gallery == name, table.person > after).group_by(table.person).order_by(table.person).limit(most)
+        person = gallery_faces.c.person
+        query = _people(name).where(person > after).order_by(person).limit(most)
         with self._index.reading() as connection:
             return [Person(**row._mapping) for row in connection.execute(query)]
 
@@ -100,19 +99,19 @@ class Galleries:
                 raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit of exact search")
             rows = [{"gallery": name, "person": person, "vector": _packed(vector), "created": now()} for vector in vectors]
             connection.execute(insert(gallery_faces), rows)
-        (found,) = [each for each in self.people(name) if each.person == person]
-        return found
+            _changed(connection, name)
+            return Person(**connection.execute(_people(name).where(gallery_faces.c.person == person)).one()._mapping)
 
     def known(self, name: str, embedder: str) -> Known:
         """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict."""
         check_embedder(self.get(name), embedder)
-        revision = self._index.revision("faces")
         with self._lock:
             remembered = self._known.get(name)
-        if remembered and remembered[0] == revision:
-            return remembered[1]
         table = gallery_faces.c
         with self._index.reading() as connection:
+            revision = connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
+            if remembered and remembered[0] == revision:
+                return remembered[1]
             rows = connection.execute(select(table.person, table.vector).where(table.gallery == name).order_by(table.id)).all()
         known = _known([row.person for row in rows], [row.vector for row in rows])
         with self._lock:
@@ -122,38 +121,47 @@ class Galleries:
                 del self._known[next(iter(self._known))]
         return known
 
-    def export(self, name: str) -> dict[str, Any]:
-        """All that a gallery holds, as JSON has it. Raises NotFound."""
+    def export(self, name: str, person: str | None = None) -> dict[str, Any]:
+        """All that a gallery holds, or all of one person, as JSON has it. Raises BadRequest, NotFound."""
         gallery = self.get(name)
         table = gallery_faces.c
         people: dict[str, list[dict[str, Any]]] = {}
+        query = select(gallery_faces).where(table.gallery == name).order_by(table.person, table.id)
+        if person is not None:
+            query = query.where(table.person == (person := person_named(person)))
         with self._index.reading() as connection:
-            for row in connection.execute(select(gallery_faces).where(table.gallery == name).order_by(table.person, table.id)):
+            for row in connection.execute(query):
                 vector = np.frombuffer(row.vector, "<f4").tolist()
                 people.setdefault(row.person, []).append({"created": row.created, "vector": vector})
+        if person is not None and not people:
+            raise nobody(name, person)
         return asdict(gallery) | {"people": [{"person": person, "faces": faces} for person, faces in people.items()]}
 
     def remove_person(self, name: str, person: str) -> int:
-        """Delete all faces of a person, from the disk too; gives how many there were. Raises NotFound, Overloaded."""
+        """Delete all faces of a person, from the disk too; gives how many there were, 0 if nobody is called so.
+
+        Raises BadRequest, NotFound; Overloaded where the disk keeps them for now: another call finishes it.
+        """
         self.get(name)
         person = person_named(person)
         with self._index.writing("faces") as connection:
             gone = connection.execute(
                 delete(gallery_faces).where(gallery_faces.c.gallery == name, gallery_faces.c.person == person)
             ).rowcount
+            _changed(connection, name)
         self._forget(name)
-        if not gone:
-            raise NotFound(f"nobody in {name} is called {person!r}")
         return gone
 
-    def remove(self, name: str) -> None:
-        """Delete a gallery and all that it holds, from the disk too. Raises NotFound, Overloaded."""
+    def remove(self, name: str) -> bool:
+        """Delete a gallery and all that it holds, from the disk too; gives whether it was there.
+
+        Raises BadRequest; Overloaded where the disk keeps it for now: another call finishes it.
+        """
         check_name(name)
         with self._index.writing("faces") as connection:
             gone = connection.execute(delete(galleries).where(galleries.c.name == name)).rowcount
         self._forget(name)
-        if not gone:
-            raise unknown_name("gallery", name, self.names())
+        return bool(gone)
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -176,10 +184,28 @@ def check_embedder(gallery: Gallery, embedder: str) -> None:
         raise Conflict(f"{gallery.name} holds vectors of another network ({gallery.embedder[:12]}…, not {embedder[:12]}…); {hint}")
 
 
+def nobody(gallery: str, person: str) -> NotFound:
+    """The error for a person who is not in a gallery."""
+    return NotFound(f"nobody in {gallery} is called {person!r}")
+
+
 def _create(connection: Connection, name: str, embedder: str) -> Gallery:
     gallery = Gallery(name, embedder, now())
-    connection.execute(insert(galleries).values(asdict(gallery)))
+    connection.execute(insert(galleries).values(asdict(gallery) | {"revision": 0}))
+    _changed(connection, name)
     return gallery
+
+
+def _changed(connection: Connection, name: str) -> None:
+    """Note in a gallery that it is another one now."""
+    number = select(counters.c.value).where(counters.c.name == "faces").scalar_subquery()
+    connection.execute(update(galleries).where(galleries.c.name == name).values(revision=number))
+
+
+def _people(name: str) -> Select[Any]:
+    table = gallery_faces.c
+    query = select(table.person, func.count().label("faces"), func.min(table.created).label("created"))
+    return query.where(table.gallery == name).group_by(table.person)
 
 
 def _packed(vector: Vector) -> bytes:
@@ -194,4 +220,4 @@ def _known(people: Sequence[str], vectors: Sequence[bytes]) -> Known:
 
 
 def _gallery(row: Row[Any]) -> Gallery:
-    return Gallery(**row._mapping)
+    return Gallery(row.name, row.embedder, row.created)

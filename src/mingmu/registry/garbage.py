@@ -80,8 +80,15 @@ class _Needs:
     def artifacts(self, connection: Connection) -> set[str]:
         """Every artifact that has a name, what these are nothing without, and the variants of these that machines run."""
         named = _column(connection, versions.c.digest)
-        sealed = named | {needed for digest in named if (manifest := self._manifest(digest)) for needed in manifest.beneath}
+        sealed = self._with_beneath(named)
         return sealed | {tuning.chosen for tuning in Tunings(self._store.data_dir).all() if tuning.network in sealed}
+
+    def _with_beneath(self, digests: set[str]) -> set[str]:
+        found: set[str] = set()
+        while digests:
+            found |= digests
+            digests = {needed for digest in digests if (manifest := self._manifest(digest)) for needed in manifest.beneath} - found
+        return found
 
     def blobs(self, connection: Connection) -> set[str]:
         """Every report, every dataset's examples and pictures, and the copies of artifacts."""

@@ -6,6 +6,7 @@ Its schema is migrated when it is opened. Writers take turns; readers never wait
 from __future__ import annotations
 
 import ssl
+import time
 import weakref
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,9 +19,10 @@ from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, upda
 
 from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
 
-SCHEMA = "0003"  # the newest revision under migrations/versions
+SCHEMA = "0004"  # the newest revision under migrations/versions
 MOST_LISTED = 100  # in one go, unless told otherwise
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
+SCRUB_PAUSE = 0.05  # seconds before the log is tried again
 MIGRATION_LOCK = 0x6D696E67  # PostgreSQL advisory lock
 UNAVAILABLE = ("08", "28", "3D", "40", "53", "57")  # SQLSTATE classes of a server that is not there for us, now or with this login
 
@@ -135,6 +137,7 @@ galleries = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("embedder", sa.Text, nullable=False),  # the digest of what made the vectors
     sa.Column("created", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),  # what the counter was at its last change: no other state had the same
 )
 gallery_faces = sa.Table(
     "gallery_faces",
@@ -187,14 +190,21 @@ class Index:
         """
         if self._engine.dialect.name != "sqlite":
             return
+        deadline = time.monotonic() + BUSY_TIMEOUT
+        while self._log_is_busy():  # at once, whatever busy_timeout says, where another process is about to empty it
+            if time.monotonic() < deadline:
+                time.sleep(SCRUB_PAUSE)
+                continue
+            raise Overloaded("it is deleted, but another process reads what was before and keeps that on the disk; delete once more")
+
+    def _log_is_busy(self) -> bool:
+        """Try to empty SQLite's log."""
         with _explained(self._engine.url):
             raw = self._engine.raw_connection()
             try:
-                busy = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                return bool(raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
             finally:
                 raw.close()
-        if busy:
-            raise Overloaded("it is deleted, but another process reads what was before and keeps that on the disk; delete once more")
 
     def revision(self, counter: Counter) -> int:
         """A number that changes whenever somebody writes."""

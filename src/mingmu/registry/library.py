@@ -7,7 +7,7 @@ import threading
 import weakref
 
 from mingmu.core.artifact import Artifact
-from mingmu.core.errors import BadArtifact, NotFound
+from mingmu.core.errors import BadArtifact, NotFound, Unproven
 from mingmu.core.head import Head
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits
@@ -15,6 +15,8 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.registry.store import Store
 from mingmu.registry.tuning import Tunings
 from mingmu.tasks import chain_of, task_of
+
+MOST_DEEP = 4  # chains within one another
 
 log = logging.getLogger("mingmu.registry")
 
@@ -36,14 +38,18 @@ class Library:
 
         It runs on the variant of its network that was chosen for this machine, unless it does not prove itself there.
         """
+        return self._opened(digest, deep=0, tuned=True)
+
+    def _opened(self, digest: str, deep: int, *, tuned: bool) -> Recognizer:
         artifact = self._artifact(digest)
         manifest = artifact.manifest
         if manifest.parts:
-            return self._chain(artifact)
+            return self._chain(artifact, deep + 1, tuned=tuned)
         if manifest.head is None:
-            return Recognizer(artifact, self.network(artifact), task_of(manifest), limits=self.limits)
+            network = self.network(artifact) if tuned else self.sealed(artifact)
+            return Recognizer(artifact, network, task_of(manifest), limits=self.limits)
         backbone = self._artifact(manifest.head.backbone)
-        network = self.network(backbone, digest)
+        network = self.network(backbone, digest) if tuned else self.sealed(backbone)
         try:
             return self._with_head(artifact, network)
         except BadArtifact as error:
@@ -55,8 +61,10 @@ class Library:
 
     def chosen(self, digest: str) -> str:
         """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
-        beneath = self._artifact(digest).manifest.beneath
-        return self.tunings.chosen(beneath[0] if beneath else digest, digest)
+        network = digest
+        while beneath := self._artifact(network).manifest.beneath:
+            network = beneath[0]
+        return self.tunings.chosen(network, digest)
 
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""
@@ -94,8 +102,21 @@ class Library:
         recognizer.prove()
         return recognizer
 
-    def _chain(self, artifact: Artifact) -> Recognizer:
-        parts = {part.does: self.open(part.digest) for part in artifact.manifest.parts}
+    def _chain(self, artifact: Artifact, deep: int, *, tuned: bool) -> Recognizer:
+        if deep > MOST_DEEP:
+            raise BadArtifact(f"{artifact.manifest.name} is a chain within {deep - 1} others; the limit is {MOST_DEEP - 1}")
+        try:
+            return self._with_parts(artifact, deep, tuned=tuned)
+        except Unproven as error:
+            if not tuned:
+                raise
+            found = self._with_parts(artifact, deep, tuned=False)  # what moves each part a little may change what they say together
+            self.refused[artifact.digest] = str(error)
+            log.warning("%s runs on the networks that were sealed: on their variants it fails: %s", artifact.manifest.name, error)
+            return found
+
+    def _with_parts(self, artifact: Artifact, deep: int, *, tuned: bool) -> Recognizer:
+        parts = {part.does: self._opened(part.digest, deep, tuned=tuned) for part in artifact.manifest.parts}
         task = chain_of(artifact.manifest)
         recognizer = Recognizer(artifact, next(iter(parts.values())).network, task, limits=self.limits, chain=task, parts=parts)
         recognizer.prove()

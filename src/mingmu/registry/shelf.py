@@ -71,9 +71,18 @@ class Shelf:
         return Manifest.from_json(data)
 
     def with_needed(self, digest: str) -> list[Artifact]:
-        """An artifact, and what it is nothing without; raises NotFound, BadArtifact."""
-        artifact = self.get(digest)
-        return [artifact, *(self.get(needed) for needed in artifact.manifest.beneath)]
+        """An artifact, and all that it is nothing without, each after what needs it; raises NotFound, BadArtifact."""
+        found: dict[str, Artifact] = {}
+
+        def find(wanted: str) -> None:
+            if wanted not in found:
+                artifact = self.get(wanted)
+                for needed in artifact.manifest.beneath:
+                    find(needed)
+                found[wanted] = artifact
+
+        find(digest)
+        return [*reversed(found.values())]
 
     def share(self, digest: str) -> None:
         """See to it that an artifact, and what it needs, is where the other machines find it."""

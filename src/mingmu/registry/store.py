@@ -79,6 +79,7 @@ class Store:
         self._aside = data_dir / "aside"
         self._database_url = database_url
         self._blobs_url = blobs_url
+        data_dir.mkdir(0o700, parents=True, exist_ok=True)  # people's faces are nobody else's business
         for folder in (self.artifacts, self.weights, self._aside):
             folder.mkdir(parents=True, exist_ok=True)
         self.sweep(time.time() - ABANDONED_AFTER)
@@ -93,7 +94,11 @@ class Store:
         """What refers to what; opened, and brought up to date, at its first use."""
         from mingmu.registry.migrations.files import import_names
 
-        url = postgres_url(self._database_url) if self._database_url else sqlite_url(self.data_dir / "index.db")
+        file = self.data_dir / "index.db"
+        if not self._database_url:
+            with suppress(FileExistsError):
+                file.touch(0o600, exist_ok=False)  # SQLite gives its log the same mode
+        url = postgres_url(self._database_url) if self._database_url else sqlite_url(file)
         index = Index(url, self.lock("index"))
         import_names(index, self.data_dir / "recognizers")
         return index

@@ -64,7 +64,7 @@ class Cache:
             del self._flights[key]
         if done.cancelled() or done.exception() is not None:
             return
-        seen = replace(done.result(), frame=None, decoded=0.0, waited=0.0, ran=0.0, batch=0)
+        seen = replace(done.result(), frame=None, decoded=0.0, waited=0.0, ran=0.0, batch=0, parts={})
         self._bytes += _size(seen)
         self._kept[key] = seen
         while self._bytes > self._max_bytes:

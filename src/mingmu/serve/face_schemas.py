@@ -14,7 +14,7 @@ from mingmu.tasks.verification import LEAST_RATE, MOST_RATE, USUAL_RATE
 class FaceProblemSchema(Strict):
     """Why a face is not to be relied on."""
 
-    kind: str = Field(description="no-face, too-small, blurred or turned.")
+    kind: str = Field(description="too-small, blurred or turned.")
     detail: str
 
 
@@ -22,7 +22,7 @@ class FaceSchema(Strict):
     """A face and where it is, in pixels of the upright photo."""
 
     label: str
-    score: float = Field(ge=0, le=1.0001, description="0: no face was found, all of the photo was taken for one.")
+    score: float = Field(ge=0, le=1.0001)
     x: float
     y: float
     width: float
@@ -131,6 +131,7 @@ PERSON = {
     "name": "person", "in": "query", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 200}, "example": "Ada",
     "description": "What the person is called.",
 }  # fmt: skip
+WHOSE = PERSON | {"required": False, "description": "Whom to give; without it, everybody."}
 FORCE = {
     "name": "force", "in": "query", "schema": {"type": "boolean", "default": False},
     "description": "Take the largest face of each photo, however it is.",
@@ -180,7 +181,7 @@ ROUTES: Described = {
         "faces", PAGED, None, model("GalleriesSchema", {"galleries": [FAMILY], "next": None}), (400, 500, 503),
     ),
     ("POST", "/v1/faces/galleries"): ("faces", [NEW], None, model("GallerySchema", FAMILY), (*LISTED, 409)),
-    ("DELETE", "/v1/faces/galleries/{name}"): ("faces", [GALLERY], None, model("RemovedSchema", {"removed": "family"}), LISTED),
+    ("DELETE", "/v1/faces/galleries/{name}"): ("faces", [GALLERY], None, model("RemovedSchema", {"removed": "family"}), (400, 500, 503)),
     ("GET", "/v1/faces/galleries/{name}/people"): (
         "faces", [GALLERY, *PAGED], None, model("PeopleSchema", {"people": [ADA], "next": None}), LISTED,
     ),
@@ -194,7 +195,7 @@ ROUTES: Described = {
         "faces", [GALLERY, NAMING], PHOTO, model("IdentificationSchema", FOUND), (*IN_CALLS, 409),
     ),
     ("GET", "/v1/faces/galleries/{name}/export"): (
-        "faces", [GALLERY], None,
+        "faces", [GALLERY, WHOSE], None,
         model("ExportSchema", FAMILY | {"people": [{"person": "Ada", "faces": VECTORS}]}), LISTED,
     ),
 }  # fmt: skip

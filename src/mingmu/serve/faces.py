@@ -81,22 +81,22 @@ async def identify(request: Request) -> Response:
 
 
 def remove_person(request: Request) -> Response:
-    """Delete all faces of a person from a gallery, and from the disk."""
+    """Delete all faces of a person from a gallery, and from the disk; again, it finds none and does no harm."""
     person = query(request, "person").get("person", "")
     return json_answer({"removed": person, "faces": store_of(request).galleries.remove_person(request.path_params["name"], person)})
 
 
 def remove_gallery(request: Request) -> Response:
-    """Delete a gallery with all the faces in it, and from the disk."""
+    """Delete a gallery with all the faces in it, and from the disk; again, it does no harm."""
     query(request)
     store_of(request).galleries.remove(request.path_params["name"])
     return json_answer({"removed": request.path_params["name"]})
 
 
 def export(request: Request) -> Response:
-    """All that a gallery holds: the people, and the vectors of their faces."""
-    query(request)
-    return json_answer(store_of(request).galleries.export(request.path_params["name"]))
+    """All that a gallery holds, or all of one person: names, and the vectors of the faces."""
+    person = query(request, "person").get("person")
+    return json_answer(store_of(request).galleries.export(request.path_params["name"], person))
 
 
 ROUTES: list[tuple[str, str, Any]] = [

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -57,6 +57,7 @@ class Seen:
     waited: float  # seconds in the queue
     ran: float  # seconds in the network
     batch: int  # images that ran together; 0: none, it is remembered
+    parts: Mapping[str, float] = field(default_factory=dict)  # of a chain: seconds that each part was waited for, by what it does
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,18 +255,24 @@ class Host:
             if isinstance(image, bytes):
                 image = await self._in(self._decoders, self._decode, served.recognizer, image, deadline)
             began = time.monotonic()
-            reading = await self._follow(served.recognizer.road(image.frame), deadline, self.turns())
-        return Seen(image.frame, reading, None, image.seconds, waited, time.monotonic() - began, 1)
+            spent: dict[str, float] = {}
+            reading = await self._follow(served.recognizer.road(image.frame), deadline, self.turns(), spent)
+        does = _does(served.recognizer)
+        parts = {part: sum(seconds for digest, seconds in spent.items() if does[digest] == part) for part in served.recognizer.parts}
+        return Seen(image.frame, reading, None, image.seconds, waited, time.monotonic() - began, 1, parts)
 
     async def follow(self, road: Road[T], *, deadline: float, turns: asyncio.Semaphore) -> T:
         """Go a road to its end: its own work is done by the decoders, and what it looks at joins the batches of its networks."""
         async with self._roads:
-            return await self._follow(road, deadline, turns)
+            return await self._follow(road, deadline, turns, {})
 
-    async def _follow(self, road: Road[T], deadline: float, turns: asyncio.Semaphore) -> T:
+    async def _follow(self, road: Road[T], deadline: float, turns: asyncio.Semaphore, spent: dict[str, float]) -> T:
+        """Adds up the seconds that looks took, by the digest of who looked."""
         at: Look | Done[T] = await self._in(self._decoders, self._advance, road, None, deadline)
         while isinstance(at, Look):
+            began, who = time.monotonic(), at.recognizer.digest
             readings = await together([self._read(at.recognizer, frame, deadline, turns) for frame in at.frames])
+            spent[who] = spent.get(who, 0.0) + time.monotonic() - began
             at = await self._in(self._decoders, self._advance, road, readings, deadline)
         return at.value
 
@@ -353,6 +360,15 @@ def _run_decoded(network: Network, works: Sequence[tuple[_Work, Decoded]], is_al
         own = recognizer.readings_from({name: outputs[name][mine] for name in recognizer.wants}, [works[i][1].frame for i in mine])
         readings |= dict(zip(mine, own, strict=True))
     return [_Row(decoded, readings[i], outputs[MAP][i] if work.explain else None, ran) for i, (work, decoded) in enumerate(works)]
+
+
+def _does(chain: Recognizer) -> dict[str, str]:
+    """What those who look do for a chain, by their digests; within a part that is a chain, all do what that does."""
+    found: dict[str, str] = {}
+    for does in reversed([*chain.parts]):  # who looks first is named first, should it do several things
+        part = chain.parts[does]
+        found |= dict.fromkeys(_does(part), does) if part.parts else {part.digest: does}
+    return found
 
 
 def _explain(recognizer: Recognizer, seen: Seen) -> bytes:

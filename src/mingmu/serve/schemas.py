@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from mingmu.registry.tuning import Tuning
@@ -128,8 +128,11 @@ class ErrorSchema(Strict):
 Answered = LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema  # told apart by the one field that each must have
 
 
-class TimingSchema(Strict):
-    """Milliseconds; of several images, the longest."""
+class TimingSchema(BaseModel):
+    """Milliseconds; of several images, the longest. Of a chain also what each part took, by what it does."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float] = Field(init=False)
 
     decode: float
     queue: float

@@ -136,8 +136,10 @@ class Telemetry:
             series.remembered.inc()
             return
         series.batch.observe(seen.batch)
-        for stage, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran)):
+        for stage, seconds in (("decode", seen.decoded), ("queue", seen.waited), ("network", seen.ran), *seen.parts.items()):
             visit.stage(stage, seconds)
+            if stage not in series.stages:  # only chains have these, and few of them
+                series.stages[stage] = self._stages.labels(self._label(visit.recognizer), stage)
             series.stages[stage].observe(seconds)
 
     def failed(self, visit: Visit, kind: str) -> None:

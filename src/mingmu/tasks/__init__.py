@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from mingmu.core.errors import BadArtifact
 from mingmu.core.manifest import Manifest
 from mingmu.core.recognizer import Task
@@ -12,6 +14,9 @@ from mingmu.tasks.locate import Locate
 from mingmu.tasks.plates import PlatesRoad
 from mingmu.tasks.read import Read
 from mingmu.tasks.text import TextRoad
+from mingmu.tasks.within import WithinRoad
+
+AnyRoad: TypeAlias = TextRoad | PlatesRoad | WithinRoad
 
 
 def task_of(manifest: Manifest) -> Task:
@@ -19,9 +24,9 @@ def task_of(manifest: Manifest) -> Task:
     return task_named(manifest.task, landmarks=manifest.detect is not None and manifest.detect.landmarks > 0)
 
 
-def chain_of(manifest: Manifest) -> TextRoad | PlatesRoad:
+def chain_of(manifest: Manifest) -> AnyRoad:
     """How the parts of a chain work together; raises BadArtifact where one is missing."""
-    chain: TextRoad | PlatesRoad = PlatesRoad() if manifest.task == "plates" else TextRoad()
+    chain: AnyRoad = WithinRoad() if manifest.within else PlatesRoad() if manifest.task == "plates" else TextRoad()
     if missing := {*chain.parts} - {part.does for part in manifest.parts}:
         raise BadArtifact(f"{manifest.name} has no {', '.join(sorted(missing))} among its parts")
     return chain

@@ -14,7 +14,7 @@ from mingmu.core.pipeline import Look, Road
 from mingmu.core.pixels import Frame, Pixels, whole
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import FEATURES
-from mingmu.tasks.alignment import SIDE, TEMPLATE, aligned, scale_of
+from mingmu.tasks.alignment import SIDE, aligned, scale_of
 
 DETECTOR, EMBEDDER = "yunet", "mobilefacenet"  # the recognizers that are the parts, by name
 MARGIN = 0.25  # of the longer side, put around a picture in which no face was found: faces that fill all of it are found then
@@ -75,18 +75,15 @@ def similarity_of(one: Vector, other: Vector) -> float:
     return float(np.clip(one @ other, -1, 1))
 
 
-def faces_in(parts: FaceParts, photo: bytes, *, most: int, whole_too: bool = False) -> Road[Faces]:
-    """The `most` largest faces of a photo; where none is found and `whole_too` is said, all of the picture is taken for one.
-
-    Raises BadImage.
-    """
+def faces_in(parts: FaceParts, photo: bytes, *, most: int) -> Road[Faces]:
+    """The `most` largest faces of a photo; where none is found, it is looked at again with a margin. Raises BadImage."""
     frame = parts.detector.frame(photo)
     boxes = yield from _found(parts, frame)
     if not boxes:
         boxes = yield from _found(parts, _with_margin(parts, photo))
-    if not boxes and not whole_too:
+    if not boxes:
         return Faces((), 0)
-    found = sorted(boxes or [_all_of(frame.original)], key=lambda box: -box.width * box.height)
+    found = sorted(boxes, key=lambda box: -box.width * box.height)
     chosen = found[:most]
     crops = _crops(parts, photo, chosen, frame.original)
     readings = yield Look(parts.embedder, [Frame(crop, (SIDE, SIDE), (0.0, 0.0, float(SIDE), float(SIDE))) for crop in crops])
@@ -98,8 +95,6 @@ def faces_in(parts: FaceParts, photo: bytes, *, most: int, whole_too: bool = Fal
 def problems_of(box: Box, crop: Pixels) -> tuple[Problem, ...]:
     """What is wrong with a face, from its place in the photo and its aligned pixels."""
     problems = []
-    if box.score == 0:
-        problems.append(Problem("no-face", "no face was found; all of the picture was taken for one"))
     if (side := min(box.width, box.height)) < LEAST_SIDE:
         problems.append(Problem("too-small", f"the face is {side:.0f} pixels wide; at least {LEAST_SIDE:.0f} are needed"))
     if (detail := _detail(crop)) < LEAST_DETAIL:
@@ -130,14 +125,6 @@ def _with_margin(parts: FaceParts, photo: bytes) -> Frame:
     across, down = seen.original[0] / width, seen.original[1] / height
     left, top, right, bottom = (side - margin for side in frame.box)
     return Frame(frame.pixels, seen.original, (left * across, top * down, right * across, bottom * down))
-
-
-def _all_of(size: tuple[int, int]) -> Box:
-    """A box of score 0 that is all of a picture, with landmarks where those of a face would be that fills it."""
-    width, height = size
-    scale = min(size) / SIDE
-    points = (TEMPLATE - SIDE / 2) * scale + (width / 2, height / 2)
-    return Box("face", 0.0, 0.0, 0.0, float(width), float(height), tuple((x, y) for x, y in points.tolist()))
 
 
 def _crops(parts: FaceParts, photo: bytes, boxes: Sequence[Box], original: tuple[int, int]) -> list[Pixels]:

@@ -36,7 +36,8 @@ class TextRoad:
         """Corners [N, 4, 2] of the lines in pixels of the frame, from top to bottom, and what they may say: see `packed`."""
         locator = parts[LOCATOR].manifest.pixels.frame_of(frame.pixels)
         (found,) = yield Look(parts[LOCATOR], [locator])
-        corners = in_reading_order(locator.view.points_back(found.rows[CORNERS]).astype(np.float64))
+        corners = locator.view.points_back(found.rows[CORNERS]).astype(np.float64)
+        corners = corners[reading_order(corners)]
         corners = np.array([np.roll(each, -1, axis=0) if _stands(each) else each for each in corners]).reshape(-1, 4, 2)
         crops = [rectified(frame.pixels, each) for each in corners]
         turner = parts[TURNER].manifest.pixels
@@ -86,8 +87,10 @@ def unpacked(rows: Outputs) -> list[Line]:
     return [Line(classes[written], confidences[written]) for classes, confidences in both for written in [classes[:, :1].any(axis=1)]]
 
 
-def in_reading_order(corners: Corners) -> Corners:
-    """Lines [N, 4, 2] from top to bottom; those side by side, whose middles are within half of a line's height, from left to right."""
+def reading_order(corners: Corners) -> NDArray[np.int64]:
+    """The numbers of lines [N, 4, 2] from top to bottom; those side by side, whose middles are within half of a line's height, from left to
+    right.
+    """
     middles = corners.mean(axis=1)
     heights = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1)
     rows: list[list[int]] = []
@@ -97,8 +100,7 @@ def in_reading_order(corners: Corners) -> Corners:
         else:
             rows.append([at])
     order = [at for row in rows for at in sorted(row, key=lambda at: middles[at, 0])]
-    ordered: Corners = corners[np.array(order, int)]
-    return ordered
+    return np.array(order, np.int64)
 
 
 def _stands(corners: Corners) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from mingmu.core.errors import BadRequest, Conflict
+from mingmu.core.errors import BadRequest, Conflict, UnfitFace
 from mingmu.core.manifest import EmbedSpec
 from mingmu.core.pipeline import Road
 from mingmu.tasks.faces import Face, FaceParts, Faces, faces_in, similarity_of
@@ -53,11 +53,14 @@ class Verdict:
 
 
 def verify(parts: FaceParts, a: bytes, b: bytes, rate: float | None = None) -> Road[Verdict]:
-    """Compare the largest face of one photo with that of another. Raises BadImage, BadRequest, Conflict."""
+    """Compare the largest face of one photo with that of another. Raises UnfitFace where one shows none; BadImage, BadRequest, Conflict."""
     rate = USUAL_RATE if rate is None else rate
     threshold = threshold_for(rate, parts.embedder.manifest.embed)
-    one = yield from faces_in(parts, a, most=1, whole_too=True)
-    other = yield from faces_in(parts, b, most=1, whole_too=True)
+    one = yield from faces_in(parts, a, most=1)
+    other = yield from faces_in(parts, b, most=1)
+    for name, seen in (("a", one), ("b", other)):
+        if not seen.faces:  # the rate says nothing about pictures of something else: they may be as alike as they like
+            raise UnfitFace(f"{name}: no face was found")
     similarity = round(similarity_of(one.faces[0].vector, other.faces[0].vector), 4)
     return Verdict(similarity, threshold, rate, one, other)
 

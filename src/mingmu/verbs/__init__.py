@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
+from mingmu.verbs.chaining import chain
 from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
 from mingmu.verbs.recognizing import (
@@ -64,6 +65,7 @@ __all__ = [
     "available",
     "batch",
     "can_go_on",
+    "chain",
     "clean",
     "compare",
     "compress",

@@ -36,7 +36,7 @@ def open_faces(settings: Settings, progress: Progress = silent) -> FaceParts:
 
 
 def verify_faces(parts: FaceParts, a: Path, b: Path, rate: float | None = None) -> Verdict:
-    """Whether two photos show the same person. Raises BadImage, NotFound, BadRequest."""
+    """Whether two photos show the same person. Raises UnfitFace, BadImage, NotFound, BadRequest."""
     return walk(verification.verify(parts, _photo(a, parts), _photo(b, parts), rate))
 
 
@@ -55,7 +55,10 @@ def identify(store: Store, parts: FaceParts, gallery: str, photo: Path, rate: fl
 
 
 def measure_faces(parts: FaceParts, pairs: Sequence[Pair], rate: float | None = None, progress: Progress = silent) -> FacesReport:
-    """How well people are told apart in pairs of photos; each photo is looked at once. Raises NotFound, BadImage, BadRequest, Conflict."""
+    """How well people are told apart in pairs of photos; each photo is looked at once. Pairs without two faces are left out.
+
+    Raises NotFound, BadImage, BadRequest, Conflict.
+    """
     rate = USUAL_RATE if rate is None else rate
     check_rate(rate)
     photos = {photo: number for number, photo in enumerate(dict.fromkeys(photo for pair in pairs for photo in (pair.a, pair.b)))}
@@ -64,17 +67,18 @@ def measure_faces(parts: FaceParts, pairs: Sequence[Pair], rate: float | None = 
         for seen in pool.map(lambda photo: _largest(parts, photo), photos):
             found.append(seen)
             progress("looking at faces", len(found) / len(photos))
-    a, b = (np.array([photos[photo] for photo in side], np.int64) for side in ([pair.a for pair in pairs], [pair.b for pair in pairs]))
-    vectors = [seen.faces[0].vector for seen in found]
-    similar = np.array([similarity_of(vectors[one], vectors[other]) for one, other in zip(a, b, strict=True)])
-    compared = Compared(similar, np.array([pair.same for pair in pairs], np.bool_), a, b)
+    numbered = [(photos[pair.a], photos[pair.b], pair.same) for pair in pairs]
+    shown = [(a, b, same) for a, b, same in numbered if found[a].found and found[b].found]
+    similar = np.array([similarity_of(found[a].faces[0].vector, found[b].faces[0].vector) for a, b, _ in shown])
+    a, b = (np.array([row[side] for row in shown], np.int64) for side in (0, 1))
+    compared = Compared(similar, np.array([same for *_, same in shown], np.bool_), a, b)
     return measure(compared, rate, parts.embedder.manifest.embed, sum(not seen.found for seen in found))
 
 
 def _largest(parts: FaceParts, photo: Path) -> Faces:
     """The largest face of a photo; an error names the photo."""
     try:
-        return walk(faces_in(parts, _photo(photo, parts), most=1, whole_too=True))
+        return walk(faces_in(parts, _photo(photo, parts), most=1))
     except BadImage as error:
         raise type(error)(f"{photo}: {error}") from error
 

@@ -79,13 +79,18 @@ def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: P
 
     Raises Conflict if none is left: they would flatter it.
     """
-    made = [*dict.fromkeys(digest for each in recognizers for digest in (each.digest, each.network.backbone))]
+    made = [*dict.fromkeys(digest for each in recognizers for digest in _made_of(each))]
     reads = all(recognizer.manifest.task in READING for recognizer in recognizers)
     left = new_to(store, dataset, *made, texts=reads, progress=progress)
     if len(dataset) and not len(left):
         what = "of these texts" if reads else "of these photos"
         raise Conflict(f"every one {what} was used for teaching; measure with others, or the result means nothing")
     return left
+
+
+def _made_of(recognizer: Recognizer) -> list[str]:
+    """The digests of a recognizer and its network, and of the parts of a chain, with theirs."""
+    return [recognizer.digest, recognizer.network.backbone, *(each for part in recognizer.parts.values() for each in _made_of(part))]
 
 
 def new_to(store: Store, dataset: Dataset, *digests: str, texts: bool = False, progress: Progress = silent) -> Dataset:

@@ -25,6 +25,7 @@ from mingmu.core.errors import BadModel, BadRequest, Conflict, MingmuError, NotF
 from mingmu.core.labels import clean_label
 from mingmu.core.network import Network
 from mingmu.core.pixels import Limits, whole
+from mingmu.core.probes import probe_images_of
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.video import Every
 from mingmu.registry import bundle
@@ -72,16 +73,26 @@ class Opened:
 
 @dataclass(frozen=True)
 class Stored:
-    """What the data folder has under a name; a head comes with its backbone."""
+    """What the data folder has under a name; a head comes with its backbone, a chain with its parts and what is beneath these."""
 
     version: Version
     artifact: Artifact
-    backbone: Artifact | None
+    beneath: tuple[Artifact, ...]
+
+    @property
+    def backbone(self) -> Artifact | None:
+        return self.beneath[0] if self.artifact.manifest.head else None
+
+    @property
+    def parts(self) -> dict[str, Artifact]:
+        """Those of a chain, by what each does."""
+        by_digest = {artifact.digest: artifact for artifact in self.beneath}
+        return {part.does: by_digest[part.digest] for part in self.artifact.manifest.parts}
 
     @property
     def size(self) -> int:
-        """Bytes on disk, the backbone's included."""
-        return self.artifact.size + (self.backbone.size if self.backbone else 0)
+        """Bytes on disk, what is beneath included."""
+        return sum(artifact.size for artifact in (self.artifact, *self.beneath))
 
 
 @dataclass(frozen=True)
@@ -199,20 +210,25 @@ def available(store: Store) -> list[catalog.Entry]:
 def show(store: Store, reference: str, progress: Progress = silent) -> Stored:
     """What a recognizer is. Raises NotFound, BadArtifact."""
     version = ensure(store, reference, progress)
-    artifact = store.artifact(version.digest)
-    head = artifact.manifest.head
-    return Stored(version, artifact, store.artifact(head.backbone) if head else None)
+    artifact, *beneath = store.shelf.with_needed(version.digest)
+    return Stored(version, artifact, tuple(beneath))
 
 
 def verify(store: Store, reference: str, progress: Progress = silent) -> Verified:
-    """Check every file, and replay the probes of the network and of the head. Raises BadArtifact, Unproven."""
+    """Check every file, and replay the probes, those of what is beneath included. Raises BadArtifact, Unproven."""
     stored = show(store, reference, progress)
-    artifacts = [stored.artifact, *([stored.backbone] if stored.backbone else [])]
+    artifacts = [stored.artifact, *stored.beneath]
     for artifact in artifacts:
         verify_files(artifact)
     recognizer = Library(store).open(stored.version.digest)
-    probes = sum(len(next(iter(artifact.arrays(PROBES).values()))) for artifact in artifacts)
+    probes = sum(map(_probes_in, artifacts))
     return Verified(stored, sum(len(artifact.manifest.files) for artifact in artifacts), probes, recognizer.network.runtime.name)
+
+
+def _probes_in(artifact: Artifact) -> int:
+    if artifact.manifest.kind == "chain":
+        return len(probe_images_of(artifact))
+    return len(next(iter(artifact.arrays(PROBES).values())))
 
 
 def pull(settings: Settings, name: str, progress: Progress = silent) -> Pulled:

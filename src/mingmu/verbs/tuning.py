@@ -18,7 +18,7 @@ from mingmu.compress.contest import METHOD, Contest
 from mingmu.compress.variants import Maker
 from mingmu.core.artifact import MANIFEST, Artifact, seal
 from mingmu.core.cpus import cpu_count
-from mingmu.core.errors import BadRequest, MingmuError, NotFound
+from mingmu.core.errors import BadRequest, Conflict, MingmuError, NotFound
 from mingmu.core.manifest import Manifest, Precision, Runs
 from mingmu.core.network import Network
 from mingmu.core.pixels import Frame, PixelSpec
@@ -178,7 +178,11 @@ def opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
 
 
 def _network_of(store: Store, artifact: Artifact) -> Artifact:
-    """What a head sits on, or the whole model itself."""
+    """What a head sits on, or the whole model itself. Raises Conflict for a chain, which has several."""
+    if artifact.manifest.parts:
+        parts = {part.does: store.artifact(part.digest).manifest.name for part in artifact.manifest.parts}
+        said = ", ".join(f"{name} (its {does})" for does, name in parts.items())
+        raise Conflict(f"{artifact.manifest.name} is a chain without a network of its own; it gets faster with its parts: {said}")
     head = artifact.manifest.head
     return artifact if head is None else store.artifact(head.backbone)
 
