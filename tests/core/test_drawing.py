@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,3 +86,12 @@ def test_a_large_picture_is_drawn_smaller() -> None:
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(BadImage):
         Boxes(()).draw(b"junk")
+
+
+def test_signs_that_no_font_here_has_are_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mingmu.core.drawing.FOLDERS", (str(tmp_path),))
+    for _ in range(2):
+        drawn([Box("明目", 0.9, 100, 80, 200, 150)], 1900, 1700)  # letters of a size that no other test draws
+    assert ["fonts-noto-cjk" in message for message in caplog.messages] == [True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import logging
 import math
 import zlib
 from functools import cache
@@ -14,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from mingmu.core.answers import Answer, Box, Boxes, Labels
 from mingmu.core.labels import on_one_line
 from mingmu.core.pixels import Limits, Pixels, encode_jpeg, whole
+
+log = logging.getLogger("mingmu.core")
 
 MOST_SIDE = 4096  # pixels; larger pictures are drawn smaller
 LEAST_SIDE = 320  # pixels; smaller pictures are drawn larger, or nobody could read what is written on them
@@ -160,16 +163,17 @@ def _meet(one: Area, other: Area) -> bool:
 @cache
 def _font(size: int, *, wide: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font, which has Latin letters; for others one that is installed, if there is one."""
-    file = _wide_font() if wide else None
+    file = _wide_font(FOLDERS) if wide else None
     return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
 
 @cache
-def _wide_font() -> str | None:
+def _wide_font(folders: tuple[str, ...]) -> str | None:
     """A font of the system with Chinese, Japanese and Korean signs."""
-    for folder in map(Path, FOLDERS):
+    for folder in map(Path, folders):
         found = [file for pattern in WIDE for file in sorted(folder.expanduser().rglob(pattern))]
         files = [file for file in found if file.suffix.lower() in FONTS]
         if files:
             return str(files[0])
+    log.warning("no font with Chinese, Japanese or Korean signs is installed, so they are drawn as boxes; Debian has fonts-noto-cjk")
     return None

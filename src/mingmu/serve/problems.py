@@ -39,7 +39,7 @@ KINDS: Mapping[str, Kind] = {
     "fetch-failed": Kind(422, "The URL gave no image."),
     "no-coverage": Kind(422, "This recognizer was sealed without held-out scores, so it can promise no coverage."),
     "not-explainable": Kind(422, "This recognizer keeps no feature map, so its scores cannot be explained."),
-    "unfit-face": Kind(422, "A photo to be enrolled has not one clear face, or one to be compared has none. The detail says what is wrong."),
+    "unfit-face": Kind(422, "A photo to be enrolled has not one clear face, or one to be compared has none. The detail says why."),
     "bad-model": Kind(422, "The recognizer's network cannot be run on this machine."),
     "queue-full": Kind(429, "Too many requests or images wait already. Try again after Retry-After seconds."),
     "head-too-large": Kind(431, "The request line and the headers are too large. The connection is closed."),
