@@ -120,20 +120,23 @@ def _text_metrics(report: TextReport) -> Iterator[str]:
     yield _row("characters that are wrong", report.measures.character_errors)
 
 
+def _opened(head: str, rows: int) -> Iterator[str]:
+    """The head of a table that shows the weakest of so many rows."""
+    if rows > WEAKEST:
+        yield f"The {WEAKEST} weakest of {rows}:\n"
+    yield head
+
+
 def _characters(measures: TextMeasures) -> Iterator[str]:
     shown = measures.occurring()
-    if len(shown) > WEAKEST:
-        yield f"The {WEAKEST} weakest of {len(shown)}:\n"
-    yield "| character | there | read right | taken for |\n|---|---|---|---|"
+    yield from _opened("| character | there | read right | taken for |\n|---|---|---|---|", len(shown))
     for found in shown[:WEAKEST]:
         yield f"| {plain(found.label)} | {found.there} | {_cell(found.right)} | {plain(taken_for(found))} |"
 
 
 def _box_labels(measures: BoxMeasures) -> Iterator[str]:
     shown = measures.occurring()
-    if len(shown) > WEAKEST:
-        yield f"The {WEAKEST} weakest of {len(shown)}:\n"
-    yield "| label | boxes | AP50 | recall | precision |\n|---|---|---|---|---|"
+    yield from _opened("| label | boxes | AP50 | recall | precision |\n|---|---|---|---|---|", len(shown))
     for found in shown[:WEAKEST]:
         ap50 = "–" if found.ap50 is None else percent(found.ap50)
         yield f"| {plain(found.label)} | {found.there} | {ap50} | {_cell(found.recall)} | {_cell(found.precision)} |"
@@ -141,9 +144,7 @@ def _box_labels(measures: BoxMeasures) -> Iterator[str]:
 
 def _labels(measures: Measures) -> Iterator[str]:
     shown = measures.occurring()
-    if len(shown) > WEAKEST:
-        yield f"The {WEAKEST} weakest of {len(shown)}:\n"
-    yield "| label | photos | recall | precision | F1 |\n|---|---|---|---|---|"
+    yield from _opened("| label | photos | recall | precision | F1 |\n|---|---|---|---|---|", len(shown))
     for found in shown[:WEAKEST]:
         yield f"| {plain(found.label)} | {found.support} | {_cell(found.recall)} | {_cell(found.precision)} | {_cell(found.f1)} |"
 

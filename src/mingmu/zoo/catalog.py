@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mingmu.core.errors import NotFound
+from mingmu.core.manifest import Origin
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Entry:
     provenance: str  # who trained it, on what, and what to know before using it
     extra: str | None = None  # the extra of this distribution that installs the package
     ready: bool = False  # a recognizer of this name is made of it when it is first asked for; otherwise only the weights can be had
+
+    def origin(self, source: str) -> Origin:
+        """Where what is made of it comes from, for the manifest."""
+        return Origin(source=source, licence=self.licence, provenance=self.provenance)
 
 
 RAPIDOCR = Package("rapidocr==3.10.0", "rapidocr")

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mingmu.core.artifact import ANSWERS, Artifact, seal
-from mingmu.core.manifest import Manifest, Origin, PartSpec, PlatesSpec
+from mingmu.core.manifest import Manifest, PartSpec, PlatesSpec
 from mingmu.core.network import Network
 from mingmu.core.recognizer import Recognizer
 from mingmu.tasks import chain_of, task_of
@@ -28,7 +28,7 @@ def seal_ready_chain(add: Add, entry: Entry, chain: Chain, parts: Mapping[str, A
         labels=tuple(dict.fromkeys(label for reader in readers for label in reader.labels)),
         plates=None if chain.rules is None else PlatesSpec(rules=chain.rules),
         parts=tuple(PartSpec(does=does, digest=part.digest) for does, part in parts.items()),
-        origin=Origin(source="its parts", licence=entry.licence, provenance=entry.provenance),
+        origin=entry.origin("its parts"),
         made_by={"how": "a chain of the catalog"},
     )
     opened = {does: Recognizer(part, Network.open(part), task_of(part.manifest)) for does, part in parts.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mingmu.core.artifact import Array, Artifact, unpack_arrays
-from mingmu.core.manifest import HeadSpec, Manifest, Origin
+from mingmu.core.manifest import HeadSpec, Manifest
 from mingmu.core.network import Network
 from mingmu.core.runtime import SCORES
 from mingmu.core.sealing import seal_head, seal_network
@@ -37,7 +37,7 @@ def seal_embedded(add: Add, entry: Entry, package: Package, progress: Progress) 
     state = torchfile.read(installed(entry, package).read_bytes())
     name, variant = VARIANTS[entry.name]
     pixels = efficientnet_lite.pixel_spec(variant)
-    origin = Origin(source=package.requirement, licence=entry.licence, provenance=entry.provenance)
+    origin = entry.origin(package.requirement)
     reference = {name: values.astype(np.float32) for name, values in _reference(entry.name).items()}
     scores = reference.pop(SCORES)
     progress("sealing the backbone", 0.2)
@@ -61,6 +61,11 @@ def seal_embedded(add: Add, entry: Entry, package: Package, progress: Progress) 
     sealed = add(lambda folder: seal_head(folder, head, weight, bias, network, scores=scores))
     progress("done", 1.0)
     return sealed
+
+
+def seal_proven(add: Add, manifest: Manifest, graph: bytes) -> Artifact:
+    """Seal a network through `add`, and prove it before it is there. Raises BadModel, Unproven."""
+    return add(lambda folder: Network.open(seal_network(folder, manifest, graph)).prove())
 
 
 def _reference(name: str) -> dict[str, Array]:

@@ -10,15 +10,13 @@ from pydantic import JsonValue
 
 from mingmu.core import graph
 from mingmu.core.artifact import Array, Artifact
-from mingmu.core.manifest import DetectSpec, EmbedSpec, Manifest, Origin, digest_of
-from mingmu.core.network import Network
+from mingmu.core.manifest import DetectSpec, EmbedSpec, Manifest, digest_of
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, SCORES
-from mingmu.core.sealing import seal_network
 from mingmu.zoo.adopt import PREFIX, Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry, Web
 from mingmu.zoo.detectors import Node, check_detector, corner_nodes, finished_graph, grid_of
-from mingmu.zoo.embedded import Add
+from mingmu.zoo.embedded import Add, seal_proven
 
 if TYPE_CHECKING:
     import onnx
@@ -43,10 +41,10 @@ def seal_yunet(add: Add, entry: Entry, source: Web, weights: bytes) -> Artifact:
         pixels=DETECTOR_PIXELS,
         labels=("face",),
         detect=DetectSpec(threshold=0.7, overlap=0.3, landmarks=POINTS),
-        origin=_origin(entry, source),
+        origin=entry.origin(source.page),
         made_by=_made_by(weights),
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, model)).prove())
+    return seal_proven(add, manifest, model)
 
 
 def seal_mobilefacenet(add: Add, entry: Entry, source: Web, weights: bytes) -> Artifact:
@@ -58,10 +56,10 @@ def seal_mobilefacenet(add: Add, entry: Entry, source: Web, weights: bytes) -> A
         task="embed",
         pixels=VECTOR_PIXELS,
         embed=STRANGERS,
-        origin=_origin(entry, source),
+        origin=entry.origin(source.page),
         made_by=_made_by(weights),
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, model)).prove())
+    return seal_proven(add, manifest, model)
 
 
 def yunet_graph(weights: bytes, pixels: PixelSpec) -> bytes:
@@ -142,10 +140,6 @@ def _mirror(model: onnx.ModelProto, entrance: str) -> None:
         model.graph.node.insert(before + 1 + offset, node)
     backwards = np.arange(VECTOR_PIXELS.size[0], dtype=np.int64)[::-1].copy()
     model.graph.initializer.append(numpy_helper.from_array(backwards, "backwards"))
-
-
-def _origin(entry: Entry, source: Web) -> Origin:
-    return Origin(source=source.page, licence=entry.licence, provenance=entry.provenance)
 
 
 def _made_by(weights: bytes) -> dict[str, JsonValue]:

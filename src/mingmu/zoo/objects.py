@@ -5,14 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 
 from mingmu.core.artifact import Artifact
-from mingmu.core.manifest import Origin
-from mingmu.core.network import Network
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.sealing import seal_network
 from mingmu.zoo.adopt import Normalisation
 from mingmu.zoo.catalog import Entry, Web
 from mingmu.zoo.detectors import Decoding, adopt_detector
-from mingmu.zoo.embedded import Add
+from mingmu.zoo.embedded import Add, seal_proven
 
 PIXELS = PixelSpec(size=(416, 416), fit="letterbox", pad="corner", pad_colour=(114, 114, 114), filter="bilinear")
 AS_TRAINED = Normalisation(scale=255, channels="bgr")
@@ -32,7 +29,7 @@ def seal_objects(add: Add, entry: Entry, source: Web, weights: bytes) -> Artifac
         labels=labels(),
         normalisation=AS_TRAINED,
         pixels=PIXELS,
-        origin=Origin(source=source.page, licence=entry.licence, provenance=entry.provenance),
+        origin=entry.origin(source.page),
         made_by={"how": "the published detector"},
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, graph)).prove())
+    return seal_proven(add, manifest, graph)

@@ -11,15 +11,13 @@ from pydantic import JsonValue
 from mingmu.core import graph
 from mingmu.core.artifact import Array, Artifact
 from mingmu.core.errors import BadModel
-from mingmu.core.manifest import DetectSpec, Manifest, Origin, digest_of
-from mingmu.core.network import Network
+from mingmu.core.manifest import DetectSpec, Manifest, digest_of
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.runtime import BOXES, LANDMARKS, SCORES, TEXT
-from mingmu.core.sealing import seal_network
 from mingmu.zoo.adopt import PREFIX, Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry
 from mingmu.zoo.detectors import Node, check_detector, corner_nodes, finished_graph
-from mingmu.zoo.embedded import Add
+from mingmu.zoo.embedded import Add, seal_proven
 from mingmu.zoo.text import finish, prepared, sealed
 
 if TYPE_CHECKING:
@@ -46,10 +44,10 @@ def seal_clp_detector(add: Add, entry: Entry, page: str, weights: bytes) -> Arti
         pixels=DETECTOR_PIXELS,
         labels=("plate",),
         detect=DetectSpec(threshold=0.6, overlap=0.4, most=50, landmarks=4),
-        origin=Origin(source=page, licence=entry.licence, provenance=entry.provenance),
+        origin=entry.origin(page),
         made_by=_made_by("the published detector", weights),
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, model)).prove())
+    return seal_proven(add, manifest, model)
 
 
 def seal_ours(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
@@ -69,10 +67,10 @@ def seal_ours(add: Add, entry: Entry, page: str, weights: bytes) -> Artifact:
         pixels=PixelSpec.model_validate_json(stored["pixels"]),
         labels=tuple(json.loads(stored["labels"])),
         detect=DetectSpec() if entry.task == "detect" else None,
-        origin=Origin(source=page, licence=entry.licence, provenance=entry.provenance),
+        origin=entry.origin(page),
         made_by={**_made_by("mingmu train", weights), "recipe": json.loads(stored["recipe"])},
     )
-    return add(lambda folder: Network.open(seal_network(folder, manifest, widened(model))).prove())
+    return seal_proven(add, manifest, widened(model))
 
 
 def widened(model: onnx.ModelProto) -> bytes:

@@ -9,14 +9,12 @@ from pydantic import JsonValue
 from mingmu.core import graph
 from mingmu.core.artifact import Artifact
 from mingmu.core.errors import BadModel
-from mingmu.core.manifest import Manifest, Origin, digest_of
-from mingmu.core.network import Network
+from mingmu.core.manifest import Manifest, digest_of
 from mingmu.core.pixels import PixelSpec
 from mingmu.core.runtime import MASK, SCORES, TEXT
-from mingmu.core.sealing import seal_network
 from mingmu.zoo.adopt import Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry
-from mingmu.zoo.embedded import Add
+from mingmu.zoo.embedded import Add, seal_proven
 
 if TYPE_CHECKING:
     import onnx
@@ -91,8 +89,8 @@ def sealed(
         task=task,  # type: ignore[arg-type]
         pixels=pixels,
         labels=labels,
-        origin=Origin(source=page, licence=entry.licence, provenance=entry.provenance),
+        origin=entry.origin(page),
         made_by=made_by,
     )
     data = model.SerializeToString(deterministic=True)
-    return add(lambda folder: Network.open(seal_network(folder, manifest, data)).prove())
+    return seal_proven(add, manifest, data)

@@ -216,7 +216,7 @@ def _published(net: Net, name: str) -> tuple[Parts, Origin]:
         raise BadModel(f"{name} does not come with a package")
     state = torchfile.read(installed(entry, entry.source).read_bytes())
     how = "fine-tuned from" if net.head == "linear" else "learned on features of"
-    origin = Origin(source=f"{how} {entry.source.requirement}", licence=entry.licence, provenance=entry.provenance)
+    origin = entry.origin(f"{how} {entry.source.requirement}")
     return efficientnet_lite.build(efficientnet_lite.VARIANTS[net.known_as], state), origin
 
 

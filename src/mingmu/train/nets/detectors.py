@@ -63,8 +63,7 @@ def _yolox(net: Net, table: NetTable, size: int, classes: int, fetch: Callable[[
         raise BadModel(f"{entry.name} has no weights of its own to start from")
     yolox.load(found, fetch(entry).read_bytes())
     where = entry.source.requirement if isinstance(entry.source, catalog.Package) else entry.source.page
-    source = f"fine-tuned from {entry.file} of {where}"
-    return found, Origin(source=source, licence=entry.licence, provenance=entry.provenance)
+    return found, entry.origin(f"fine-tuned from {entry.file} of {where}")
 
 
 def _own(net: Net) -> Origin:

@@ -85,7 +85,7 @@ def build_reader(table: NetTable, alphabet: Sequence[str], seed: int = 0) -> tup
     if table.name == "ppocr" and checkpoint is None:
         entry = catalog.entry("text-reader")
         _know(reader, alphabet)
-        return reader, Origin(source=f"fine-tuned from {entry.file} of rapidocr", licence=entry.licence, provenance=entry.provenance)
+        return reader, entry.origin(f"fine-tuned from {entry.file} of rapidocr")
     source = f"fine-tuned from {checkpoint.name}" if checkpoint else "trained from nothing"
     provenance = f"network: {net_named(table.name).source}"
     return reader, Origin(source=source, licence="that of the photos it learned from", provenance=provenance)
