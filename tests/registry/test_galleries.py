@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from mingmu.core.errors import BadRequest, Conflict, NotFound
+from mingmu.core.errors import BadRequest, Conflict, MissingExtra, NotFound
 from mingmu.registry.galleries import Galleries
 from mingmu.registry.store import Store
+from mingmu.tasks import known
 
 ONE, OTHER = "1" * 64, "2" * 64
 
@@ -116,6 +118,32 @@ def test_a_gallery_that_was_made_anew_is_not_the_old_one(store: Store, tmp_path:
     store.galleries.remove("family")
     store.galleries.enrol("family", ONE, "Bob", vectors(1))
     assert nearest(other, 1) == "Bob"
+
+
+def test_a_number_that_was_given_once_means_nobody_else(store: Store, tmp_path: Path) -> None:
+    store.galleries.enrol("family", ONE, "Ada", vectors(1))
+    store.galleries.enrol("family", ONE, "Bob", vectors(2))
+    other = Store(tmp_path).galleries
+    assert nearest(other, 2) == "Bob"
+    store.galleries.remove_person("family", "Bob")
+    store.galleries.enrol("family", ONE, "Eve", vectors(3))
+    assert [nearest(other, seed) for seed in (1, 2, 3)] == ["Ada", None, "Eve"]
+
+
+def test_a_gallery_may_hold_more_faces_than_are_compared_one_by_one(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss", reason="approximate search needs the extra `galleries`")
+    monkeypatch.setattr(known, "EXACT", 200)
+    other = Store(tmp_path).galleries
+    for seed, person in enumerate(("Ada", "Bob", "Eve")):
+        store.galleries.enrol("family", ONE, person, vectors(seed, 100))
+        assert nearest(other, seed) == person
+    assert len(other.known("family", ONE)) == 300
+    store.galleries.remove_person("family", "Ada")
+    store.galleries.enrol("family", ONE, "Zoë", vectors(4))
+    assert [nearest(other, seed) for seed in (0, 1, 2, 4)] == [None, "Bob", "Eve", "Zoë"]
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtra, match="more than 200 faces"):
+        store.galleries.enrol("family", ONE, "Ida", vectors(5))
 
 
 def test_a_deletion_waits_for_whoever_still_reads(store: Store, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ Rate = Annotated[
     float | None,
     typer.Option(
         "--false-match-rate",
-        help="How often two different people may be called the same, 0.0001 to 0.1; usually 0.001, and for each face of a gallery 0.0001.",
+        help="How often two different people may be called the same, 1e-8 to 0.1; usually 0.001, and for each face of a gallery 0.0001.",
         show_default=False,
     ),
 ]

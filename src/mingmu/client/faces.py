@@ -39,4 +39,4 @@ def _path(gallery: str) -> str:
 
 
 def _rate(rate: float | None) -> dict[str, str]:
-    return {} if rate is None else {"false_match_rate": f"{rate:.6f}"}
+    return {} if rate is None else {"false_match_rate": f"{rate:g}"}

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select, update
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
 from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now
 from mingmu.registry.naming import check_name, unknown_name
 from mingmu.tasks.faces import Vector
-from mingmu.tasks.identification import Known
+from mingmu.tasks.known import NOBODY, Known, check_search
 
 LONGEST_PERSON = 200  # characters
 MOST_REMEMBERED = 8  # galleries in memory, those that were read last
-MOST_FACES = 100_000  # of a gallery: more would need another search than an exact one
+MOST_FACES = 1_000_000  # of a gallery: every process that searches it holds them all, 128 numbers each in half a gigabyte
+AT_ONCE = 10_000  # rows that are read together
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Gallery:
     name: str
     embedder: str  # the digest of the recognizer that made the vectors
     created: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A gallery in memory, as it was at a revision."""
+
+    embedder: str
+    revision: int | None
+    known: Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +57,8 @@ class Galleries:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._known: dict[str, tuple[int | None, Known]] = {}  # by gallery: as it was at a revision
-        self._lock = threading.Lock()
+        self._remembered: dict[str, _Remembered] = {}
+        self._reading = threading.Lock()  # one gallery at a time is read, by one thread
 
     def create(self, name: str, embedder: str) -> Gallery:
         """A new, empty gallery. Raises BadRequest, Conflict."""
@@ -87,7 +99,8 @@ class Galleries:
     def enrol(self, name: str, embedder: str, person: str, vectors: Sequence[Vector]) -> Person:
         """Add faces of a person to a gallery, which is made if it is not there.
 
-        Raises BadRequest for a name that is none; Conflict where the gallery holds vectors of another network, or would be too large.
+        Raises BadRequest for a name that is none; Conflict where the gallery holds vectors of another network, or would be too large;
+        MissingExtra where it would be too large for exact search.
         """
         check_name(name)
         person = person_named(person)
@@ -96,30 +109,51 @@ class Galleries:
             check_embedder(_gallery(row) if row else _create(connection, name, embedder), embedder)
             held = connection.execute(select(func.count()).where(gallery_faces.c.gallery == name)).scalar_one()
             if held + len(vectors) > MOST_FACES:
-                raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit of exact search")
+                raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit")
+            check_search(held + len(vectors))
             rows = [{"gallery": name, "person": person, "vector": _packed(vector), "created": now()} for vector in vectors]
             connection.execute(insert(gallery_faces), rows)
             _changed(connection, name)
             return Person(**connection.execute(_people(name).where(gallery_faces.c.person == person)).one()._mapping)
 
     def known(self, name: str, embedder: str) -> Known:
-        """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict."""
+        """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict, MissingExtra.
+
+        Of a gallery that is in memory and has changed since, only the names are read again, and the vectors that came.
+        """
         check_embedder(self.get(name), embedder)
-        with self._lock:
-            remembered = self._known.get(name)
-        table = gallery_faces.c
         with self._index.reading() as connection:
             revision = connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
-            if remembered and remembered[0] == revision:
-                return remembered[1]
-            rows = connection.execute(select(table.person, table.vector).where(table.gallery == name).order_by(table.id)).all()
-        known = _known([row.person for row in rows], [row.vector for row in rows])
-        with self._lock:
-            self._known.pop(name, None)
-            self._known[name] = revision, known
-            if len(self._known) > MOST_REMEMBERED:
-                del self._known[next(iter(self._known))]
-        return known
+        held = self._remembered.get(name)
+        if held and (held.embedder, held.revision) == (embedder, revision):
+            return held.known
+        with self._reading:
+            held = self._remembered.pop(name, None)
+            if held is None or held.embedder != embedder:
+                held = _Remembered(embedder, None, NOBODY)
+            if held.revision != revision:  # or else another thread has read it meanwhile
+                held = _Remembered(embedder, revision, self._read(name, held.known))
+            self._remembered[name] = held
+            if len(self._remembered) > MOST_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        return held.known
+
+    def _read(self, name: str, before: Known) -> Known:
+        """A gallery as it is, from what it was."""
+        table = gallery_faces.c
+        numbers, people, vectors = array("q"), list[str](), list[bytes]()
+        with self._index.reading() as connection:
+            count = connection.execute(select(func.count()).where(table.gallery == name)).scalar_one()
+            before = before if before.suits(count) else NOBODY
+            last = int(before.numbers[-1]) if len(before) else 0
+            came = case((table.id > last, table.vector)).label("came")  # no number is given twice: what has a higher one is new
+            query = select(table.id, table.person, came).where(table.gallery == name).order_by(table.id)
+            for row in connection.execute(query, execution_options={"yield_per": AT_ONCE}):
+                numbers.append(row.id)
+                people.append(row.person)
+                if row.came is not None:
+                    vectors.append(row.came)
+        return before.later(np.array(numbers, np.int64), people, _unpacked(vectors))
 
     def export(self, name: str, person: str | None = None) -> dict[str, Any]:
         """All that a gallery holds, or all of one person, as JSON has it. Raises BadRequest, NotFound."""
@@ -149,7 +183,7 @@ class Galleries:
                 delete(gallery_faces).where(gallery_faces.c.gallery == name, gallery_faces.c.person == person)
             ).rowcount
             _changed(connection, name)
-        self._forget(name)
+        self._index.scrub()
         return gone
 
     def remove(self, name: str) -> bool:
@@ -160,13 +194,10 @@ class Galleries:
         check_name(name)
         with self._index.writing("faces") as connection:
             gone = connection.execute(delete(galleries).where(galleries.c.name == name)).rowcount
-        self._forget(name)
-        return bool(gone)
-
-    def _forget(self, name: str) -> None:
-        with self._lock:
-            self._known.pop(name, None)
+        with self._reading:
+            self._remembered.pop(name, None)
         self._index.scrub()
+        return bool(gone)
 
 
 def person_named(text: str) -> str:
@@ -212,11 +243,9 @@ def _packed(vector: Vector) -> bytes:
     return vector.astype("<f4").tobytes()
 
 
-def _known(people: Sequence[str], vectors: Sequence[bytes]) -> Known:
-    names = tuple(dict.fromkeys(people))
-    number = {person: at for at, person in enumerate(names)}
-    matrix = np.frombuffer(b"".join(vectors), "<f4").astype(np.float32).reshape(len(people), -1) if people else np.empty((0, 0), np.float32)
-    return Known(names, np.array([number[person] for person in people], np.int64), matrix)
+def _unpacked(vectors: Sequence[bytes]) -> NDArray[np.float32]:
+    """[N, F]"""
+    return np.frombuffer(b"".join(vectors), "<f4").astype(np.float32).reshape(len(vectors), -1) if vectors else np.empty((0, 0), np.float32)
 
 
 def _gallery(row: Row[Any]) -> Gallery:

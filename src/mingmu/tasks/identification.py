@@ -6,33 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mingmu.core.errors import MingmuError, UnfitFace
 from mingmu.core.pipeline import Road
 from mingmu.tasks.faces import Face, FaceParts, Vector, faces_in
+from mingmu.tasks.known import Known
 from mingmu.tasks.verification import threshold_for
 
 MOST_FACES = 100  # of one photo, the largest
 USUAL_RATE = 1e-4  # of false matches with each face of a gallery: every one of them is a chance to be taken for somebody
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """The faces of a gallery. Search is exact: each is compared; of 100,000 that takes some ten milliseconds."""
-
-    people: tuple[str, ...]
-    rows: NDArray[np.int64]  # [M], whose face each is, as a number in `people`
-    vectors: NDArray[np.float32]  # [M, F], each of length 1
-
-    def nearest(self, vector: Vector) -> tuple[str, float] | None:
-        """Who has the most similar face, and how similar it is; None where nobody is known."""
-        if not len(self.vectors):
-            return None
-        similar = self.vectors @ vector
-        best = int(similar.argmax())
-        return self.people[int(self.rows[best])], float(np.clip(similar[best], -1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +50,7 @@ def identify(parts: FaceParts, photo: bytes, known: Known, rate: float | None = 
     threshold = threshold_for(rate, parts.embedder.manifest.embed)
     seen = yield from faces_in(parts, photo, most=MOST_FACES)
     faces = tuple(_identified(face, known, threshold) for face in seen.faces)
-    return Identification(faces, threshold, rate, 1 - (1 - rate) ** len(known.vectors))
+    return Identification(faces, threshold, rate, 1 - (1 - rate) ** len(known))
 
 
 def fit_faces(parts: FaceParts, photos: Sequence[bytes], *, force: bool = False) -> Road[list[Vector]]:
