@@ -16,7 +16,7 @@ from mingmu.tasks.alignment import TEMPLATE
 from tests.tiny import ORIGIN, PIXELS, model
 
 SIDE = 160  # of the photos
-PEOPLE = {"ada": (150, 60, 60), "bob": (60, 150, 60), "eve": (60, 60, 150)}
+PEOPLE = {"ada": (150, 60, 60), "bob": (60, 150, 60), "eve": (60, 60, 150), "ida": (150, 150, 60)}
 
 
 def photo(person: str, seed: int = 0, side: int = SIDE) -> bytes:
