@@ -43,6 +43,8 @@ def test_people_are_enrolled_identified_listed_exported_and_deleted(run: Run, ph
     run("faces", "enrol", "family", "Bob", photos / "bob-0.png")
     of_ada = json.loads(run("faces", "export", "family", "-", "Ada").out)
     assert [each["person"] for each in of_ada["people"]] == ["Ada"]
+    listed = [run("faces", "list", "family", *options).out for options in (("--limit", 1), ("--after", "Ada"))]
+    assert [text.partition("\t")[0] for text in listed] == ["Ada", "Bob"]
     if os.name == "posix":
         assert stat.S_IMODE((photos / "family.json").stat().st_mode) == 0o600
     for wrong in ([""], [], ["Ada", "--all"]):
@@ -77,6 +79,7 @@ def test_pairs_are_measured(run: Run, photos: Path) -> None:
         ("verify {folder}/nobody.png {folder}/nobody.png", "a: no face was found"),
         ("enrol family Ada {folder}/ada-0.png {folder}/nobody.png", "photo 2: no face was found"),
         ("identify family {folder}/ada-0.png", "no gallery named 'family'"),
+        ("list family --json", "no gallery named 'family'"),
         ("delete family --all", "no gallery named 'family'"),
         ("export family - Ada", "no gallery named 'family'"),
         ("delete family Ada", "no gallery named 'family'"),

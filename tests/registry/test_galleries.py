@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -7,12 +8,14 @@ import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
 from mingmu.core.errors import BadRequest, Conflict, MissingExtra, NotFound
+from mingmu.registry import galleries as registry
 from mingmu.registry.galleries import Galleries
 from mingmu.registry.store import Store
 from mingmu.tasks import known
@@ -28,6 +31,11 @@ def vectors(seed: int, count: int = 1) -> list[np.ndarray]:
 def nearest(galleries: Galleries, seed: int) -> str | None:
     found = galleries.known("family", ONE).nearest(vectors(seed)[0])
     return found[0] if found and found[1] > 0.99 else None
+
+
+def exported(store: Store, person: str | None = None, gallery: str = "family") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(b"".join(store.galleries.export(gallery, person)))
+    return found
 
 
 @pytest.fixture
@@ -92,15 +100,29 @@ def test_deleted_means_gone_from_every_file(store: Store, tmp_path: Path) -> Non
 def test_an_export_has_all_that_there_is(store: Store) -> None:
     (vector,) = vectors(1)
     store.galleries.enrol("family", ONE, "Ada", [vector])
-    found = store.galleries.export("family")
+    found = exported(store)
     assert (found["name"], found["embedder"], found["people"][0]["person"]) == ("family", ONE, "Ada")
     assert found["people"][0]["faces"][0]["vector"] == vector.tolist()
+
+
+def test_an_export_comes_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "PAGE", 7)
+    monkeypatch.setattr(registry, "PIECE", 1000)
+    for person in ("Bob", "Ada", "Zoë"):
+        store.galleries.enrol("family", ONE, person, vectors(1, 10))
+    pieces = list(store.galleries.export("family"))
+    assert len(pieces) > 20
+    assert max(map(len, pieces)) < 5000
+    assert [(each["person"], len(each["faces"])) for each in exported(store)["people"]] == [("Ada", 10), ("Bob", 10), ("Zoë", 10)]
+    assert store.galleries.size("family") == (3, 30)
+    store.galleries.create("empty", ONE)
+    assert exported(store, gallery="empty")["people"] == []
 
 
 def test_an_export_may_have_one_person_alone(store: Store) -> None:
     for seed, person in enumerate(("Ada", "Bob")):
         store.galleries.enrol("family", ONE, person, vectors(seed))
-    assert [each["person"] for each in store.galleries.export("family", " Bob ")["people"]] == ["Bob"]
+    assert [each["person"] for each in exported(store, " Bob ")["people"]] == ["Bob"]
 
 
 def test_what_happens_in_one_gallery_leaves_the_others_in_memory(store: Store) -> None:

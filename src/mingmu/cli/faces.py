@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -136,21 +137,27 @@ def create(gallery: GalleryName, data_dir: DataDir = None) -> None:
 @app.command("list", epilog="Example: `mingmu faces list family`")
 def list_(
     gallery: Annotated[str, typer.Argument(metavar="GALLERY", help="A gallery, whose people to list.", show_default=False)] = "",
+    after: Annotated[str, typer.Option(help="Begin after this name.", show_default=False)] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most names to list.", show_default="all")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List the galleries, or the people of one."""
+    """List the galleries, or the people of one, by name."""
     from dataclasses import asdict
 
     from mingmu import verbs
     from mingmu.cli import render
 
     store = open_store(data_dir)
-    what = "people" if gallery else "galleries"
-    rows: list[dict[str, Any]] = [asdict(each) for each in store.galleries.people(gallery)] if gallery else verbs.galleries_json(store)
+    every = map(asdict, verbs.people(store, gallery, after)) if gallery else verbs.galleries(store, after)
+    rows = itertools.islice(every, limit)
     if as_json:
-        return render.print_json({what: rows})
-    return render.print_rows(tuple(rows[0]) if rows else (), [tuple(map(str, row.values())) for row in rows])
+        with render.json_list({}, "people" if gallery else "galleries") as add:
+            for row in rows:
+                add(row)
+        return
+    columns = ("person", "faces", "created") if gallery else ("name", "people", "faces", "created")
+    render.print_rows(columns, (tuple(map(str, row.values())) for row in rows))
 
 
 @app.command(epilog="Example: `mingmu faces delete family Ada`")
@@ -186,16 +193,19 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all that a gallery holds, or all of one person, into a file that only you may read."""
-    import json
     import os
+    import sys
 
-    found = open_store(data_dir).galleries.export(gallery, person)
-    text = json.dumps(found, ensure_ascii=False)
+    from mingmu.cli import render
+
+    pieces = open_store(data_dir).galleries.export(gallery, person)
     if str(file) == "-":
-        return print(text)
-    with open(file, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-        out.write(text)
-    return print(f"{person or gallery} is in {file}: {len(found['people'])} people")
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)
+        return
+    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.writelines(pieces)
+    print(f"{person or gallery} is in {file}, {render.megabytes(file.stat().st_size)}")
 
 
 def _parts(settings: Settings) -> FaceParts:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select, tuple_, update
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
@@ -23,6 +26,8 @@ LONGEST_PERSON = 200  # characters
 MOST_REMEMBERED = 8  # galleries in memory, those that were read last
 MOST_FACES = 1_000_000  # of a gallery: every process that searches it holds them all, 128 numbers each in half a gigabyte
 AT_ONCE = 10_000  # rows that are read together
+PAGE = 500  # faces of an export that are in memory together
+PIECE = 2**18  # bytes of an export that are given at a time, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,16 @@ class Galleries:
         with self._index.reading() as connection:
             return [_gallery(row) for row in connection.execute(query)]
 
-    def people(self, name: str, after: str = "", most: int | None = None) -> list[Person]:
-        """Who is in a gallery, by name. Raises NotFound."""
+    def size(self, name: str) -> tuple[int, int]:
+        """How many people a gallery holds, and how many faces."""
+        table = gallery_faces.c
+        query = select(func.count(table.person.distinct()), func.count()).where(table.gallery == name)
+        with self._index.reading() as connection:
+            people, faces = connection.execute(query).one()
+        return people, faces
+
+    def people(self, name: str, after: str = "", most: int = MOST_LISTED) -> list[Person]:
+        """Who is in a gallery in the order of the names, from the one that comes after `after`. Raises NotFound."""
         self.get(name)
         person = gallery_faces.c.person
         query = _people(name).where(person > after).order_by(person).limit(most)
@@ -155,21 +168,30 @@ class Galleries:
                     vectors.append(row.came)
         return before.later(np.array(numbers, np.int64), people, _unpacked(vectors))
 
-    def export(self, name: str, person: str | None = None) -> dict[str, Any]:
-        """All that a gallery holds, or all of one person, as JSON has it. Raises BadRequest, NotFound."""
+    def export(self, name: str, person: str | None = None) -> Iterator[bytes]:
+        """All that a gallery holds, or all of one person, as a JSON document in pieces. Raises BadRequest, NotFound before the first.
+
+        Few faces are in memory at a time, and nobody has to wait for whoever reads slowly; who comes or goes meanwhile may be in it or not.
+        """
         gallery = self.get(name)
-        table = gallery_faces.c
-        people: dict[str, list[dict[str, Any]]] = {}
-        query = select(gallery_faces).where(table.gallery == name).order_by(table.person, table.id)
-        if person is not None:
-            query = query.where(table.person == (person := person_named(person)))
-        with self._index.reading() as connection:
-            for row in connection.execute(query):
-                vector = np.frombuffer(row.vector, "<f4").tolist()
-                people.setdefault(row.person, []).append({"created": row.created, "vector": vector})
-        if person is not None and not people:
+        if person is not None and not self._faces(name, person := person_named(person), most=1):
             raise nobody(name, person)
-        return asdict(gallery) | {"people": [{"person": person, "faces": faces} for person, faces in people.items()]}
+        return _gathered(_document(gallery, self._every_face(name, person)))
+
+    def _every_face(self, name: str, person: str | None) -> Iterator[Row[Any]]:
+        """By person, a page at a time."""
+        found = self._faces(name, person)
+        while found:
+            yield from found
+            found = self._faces(name, person, (found[-1].person, found[-1].id))
+
+    def _faces(self, name: str, person: str | None, after: tuple[str, int] = ("", 0), most: int = PAGE) -> Sequence[Row[Any]]:
+        table = gallery_faces.c
+        query = select(gallery_faces).where(table.gallery == name, tuple_(table.person, table.id) > after)
+        if person is not None:
+            query = query.where(table.person == person)
+        with self._index.reading() as connection:
+            return connection.execute(query.order_by(table.person, table.id).limit(most)).all()
 
     def remove_person(self, name: str, person: str) -> int:
         """Delete all faces of a person, from the disk too; gives how many there were, 0 if nobody is called so.
@@ -241,6 +263,28 @@ def _people(name: str) -> Select[Any]:
 
 def _packed(vector: Vector) -> bytes:
     return vector.astype("<f4").tobytes()
+
+
+def _document(gallery: Gallery, faces: Iterator[Row[Any]]) -> Iterator[bytes]:
+    """An export; the faces of a person come one after another."""
+    yield orjson.dumps(asdict(gallery)).removesuffix(b"}") + b', "people": ['
+    for number, (person, rows) in enumerate(groupby(faces, attrgetter("person"))):
+        yield (b"," if number else b"") + b'\n{"person": ' + orjson.dumps(person) + b', "faces": ['
+        for place, row in enumerate(rows):
+            vector = np.frombuffer(row.vector, "<f4").tolist()
+            yield (b",\n" if place else b"\n") + orjson.dumps({"created": row.created, "vector": vector})
+        yield b"]}"
+    yield b"]}\n"
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
 
 
 def _unpacked(vectors: Sequence[bytes]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from mingmu.core.errors import BadRequest, NotFound, UnsupportedBody
 from mingmu.registry.galleries import Galleries, check_embedder, person_named
@@ -14,7 +14,7 @@ from mingmu.registry.naming import check_name
 from mingmu.serve.bodies import images_in, media_type_of
 from mingmu.serve.forms import named_files_in_form
 from mingmu.serve.queries import Page, flag, query, share
-from mingmu.serve.replies import json_answer, service_of, store_of
+from mingmu.serve.replies import JSON, json_answer, service_of, store_of
 from mingmu.serve.service import Call
 from mingmu.tasks import identification, verification
 from mingmu.tasks.faces import DETECTOR, EMBEDDER, FaceParts
@@ -94,9 +94,9 @@ def remove_gallery(request: Request) -> Response:
 
 
 def export(request: Request) -> Response:
-    """All that a gallery holds, or all of one person: names, and the vectors of the faces."""
+    """All that a gallery holds, or all of one person: names, and the vectors of the faces, as a stream."""
     person = query(request, "person").get("person")
-    return json_answer(store_of(request).galleries.export(request.path_params["name"], person))
+    return StreamingResponse(store_of(request).galleries.export(request.path_params["name"], person), media_type=JSON)
 
 
 ROUTES: list[tuple[str, str, Any]] = [

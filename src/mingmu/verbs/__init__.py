@@ -8,7 +8,7 @@ from __future__ import annotations
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.chaining import chain
-from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
+from mingmu.verbs.faces import enrol, galleries, identify, measure_faces, open_faces, people, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -74,7 +74,7 @@ __all__ = [
     "ensure",
     "evaluate",
     "export",
-    "galleries_json",
+    "galleries",
     "identify",
     "image_sources",
     "import_model",
@@ -86,6 +86,7 @@ __all__ = [
     "open_recognizer",
     "options_of",
     "page_of",
+    "people",
     "pull",
     "read_dataset",
     "recognize",

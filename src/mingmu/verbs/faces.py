@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,25 @@ def _largest(parts: FaceParts, photo: Path) -> Faces:
         raise type(error)(f"{photo}: {error}") from error
 
 
-def galleries_json(store: Store) -> list[dict[str, Any]]:
-    """Every gallery with the numbers of its people and faces."""
-    found = []
-    for gallery in store.galleries.listing(most=1_000_000):
-        people = store.galleries.people(gallery.name)
-        faces = sum(person.faces for person in people)
-        found.append({"name": gallery.name, "people": len(people), "faces": faces, "created": gallery.created})
-    return found
+def galleries(store: Store, after: str = "") -> Iterator[dict[str, Any]]:
+    """The galleries by name, with the numbers of their people and faces; read a page at a time."""
+    while page := store.galleries.listing(after):
+        for gallery in page:
+            people, faces = store.galleries.size(gallery.name)
+            yield {"name": gallery.name, "people": people, "faces": faces, "created": gallery.created}
+        after = page[-1].name
+
+
+def people(store: Store, gallery: str, after: str = "") -> Iterator[Person]:
+    """Who is in a gallery, by name; read a page at a time. Raises NotFound at once."""
+    store.galleries.get(gallery)
+
+    def every(after: str) -> Iterator[Person]:
+        while page := store.galleries.people(gallery, after):
+            yield from page
+            after = page[-1].person
+
+    return every(after)
 
 
 def _photo(path: Path, parts: FaceParts) -> bytes:
