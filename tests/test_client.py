@@ -532,6 +532,7 @@ FACES = [
     ("verify_faces", (b"one", b"other"), {"false_match_rate": 1e-4}, "/v1/faces/verify?false_match_rate=0.0001"),
     ("enrol", ("family", "Zo\u00eb", b"one", b"other"), {}, "/v1/faces/galleries/family/people?person=Zo%C3%AB&force=false"),
     ("identify", ("family", b"one"), {}, "/v1/faces/galleries/family/identify"),
+    ("identify", ("family", b"one"), {"draw": True}, "/v1/faces/galleries/family/identify?draw=true"),
     ("remove_person", ("family", "Ada"), {}, "/v1/faces/galleries/family/people?person=Ada"),
 ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mingmu.core.pixels import whole
 from tests import tiny_faces
 from tests.test_cli import Run, run  # noqa: F401 - fixtures
 
@@ -34,7 +35,8 @@ def test_two_photos_are_compared(run: Run, photos: Path) -> None:
 def test_people_are_enrolled_identified_listed_exported_and_deleted(run: Run, photos: Path) -> None:
     assert run("faces", "enrol", "family", "Ada", photos / "ada-0.png", photos / "ada-1.png").out == "Ada is in family, with 2 faces\n"
     assert run("faces", "identify", "family", photos / "ada-2.png").out.startswith("Ada\t1.000\t20.0\t20.0\t120.0\t120.0")
-    assert run("faces", "identify", "family", photos / "bob-2.png").out.startswith("unknown\t")
+    assert run("faces", "identify", "family", photos / "bob-2.png", "--draw", photos / "named.png").out.startswith("unknown\t")
+    assert whole((photos / "named.png").read_bytes(), most=4096).original == (320, 320)
     assert run("faces", "identify", "family", photos / "nobody.png", "--json").json["faces"] == []
     assert [each["person"] for each in run("faces", "list", "family", "--json").json["people"]] == ["Ada"]
     assert run("faces", "list", "--json").json["galleries"][0]["faces"] == 2

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mingmu.core.pixels import whole
 from mingmu.serve import face_schemas
 from tests import tiny_faces
 from tests.serve.conftest import Serve
@@ -70,6 +72,18 @@ async def test_people_are_enrolled_identified_listed_and_deleted(client: httpx.A
     for _ in range(2):  # whoever got no answer may ask again
         assert (await client.delete("/v1/faces/galleries/family")).json() == {"removed": "family"}
     assert (await client.get(PEOPLE)).status_code == 404
+
+
+async def test_names_are_drawn_on_the_photo(client: httpx.AsyncClient) -> None:
+    await client.post(PEOPLE, params={"person": "Ada"}, content=photo("ada"))
+    found = face_schemas.IdentificationSchema.model_validate(
+        (await client.post(IDENTIFY, content=photo("ada"), params={"draw": "true"})).json()
+    )
+    drawn = base64.b64decode(found.drawn or "")
+    assert whole(drawn, most=4096).original == (320, 320)  # small photos are enlarged
+    alone = await client.post(IDENTIFY, content=photo("ada"), headers={"Accept": "image/jpeg"})
+    assert (alone.headers["content-type"], alone.headers["recognizer-digest"], alone.content) == ("image/jpeg", found.embedder, drawn)
+    assert (await client.post(IDENTIFY, content=photo("ada"), params={"draw": "yes"})).status_code == 400
 
 
 async def test_a_gallery_is_made_once(client: httpx.AsyncClient) -> None:

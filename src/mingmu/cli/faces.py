@@ -75,25 +75,32 @@ def enrol(
     render.print_result(as_json, {"gallery": gallery} | asdict(found), f"{found.person} is in {gallery}, with {found.faces} faces")
 
 
-@app.command(epilog="Example: `mingmu faces identify family party.jpg`")
+@app.command(epilog="Example: `mingmu faces identify family party.jpg --draw named.jpg`")
 def identify(
     gallery: GalleryName,
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo.")],
     false_match_rate: Rate = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write the photo with boxes and names drawn on it: a .jpg or .png file, or a folder.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Say whose faces a photo shows, the largest first: a line for each, with its box. Who is not in the gallery is unknown."""
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.tasks.identification import UNKNOWN
 
     parts = _parts(load_settings(data_dir))
-    found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate)
+    found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate, draw)
     if as_json:
         return render.print_json({"gallery": gallery} | found.document() | parts.digests)
     rows = [
         (
-            each.person or "unknown",
+            each.person or UNKNOWN,
             "" if each.similarity is None else f"{each.similarity:.3f}",
             *(f"{side:.1f}" for side in (each.face.box.x, each.face.box.y, each.face.box.width, each.face.box.height)),
             " ".join(problem.kind for problem in each.face.problems),

@@ -162,9 +162,12 @@ class Client:
         """Add a person to a gallery, which is made if it is not there; all photos, or none. Gives how many `faces` of the person it has."""
         return self._ask(faces.enrol(gallery, person, photos, force))
 
-    def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
-        """Whose `faces` a photo shows, the largest first; the `person` of a stranger is None."""
-        return self._ask(faces.identify(gallery, photo, false_match_rate))
+    def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None, draw: bool = False) -> dict[str, Any]:
+        """Whose `faces` a photo shows, the largest first; the `person` of a stranger is None.
+
+        With `draw`, `drawn` is the photo with boxes and names, a JPEG in base64.
+        """
+        return self._ask(faces.identify(gallery, photo, false_match_rate, draw))
 
     def remove_person(self, gallery: str, person: str) -> None:
         """Delete a person from a gallery, and from the disk of the service."""
@@ -380,8 +383,8 @@ class AsyncClient:
     async def enrol(self, gallery: str, person: str, *photos: Image, force: bool = False) -> dict[str, Any]:
         return await self._ask(await asyncio.to_thread(faces.enrol, gallery, person, photos, force))
 
-    async def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
-        return await self._ask(await asyncio.to_thread(faces.identify, gallery, photo, false_match_rate))
+    async def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None, draw: bool = False) -> dict[str, Any]:
+        return await self._ask(await asyncio.to_thread(faces.identify, gallery, photo, false_match_rate, draw))
 
     async def remove_person(self, gallery: str, person: str) -> None:
         await self._ask(faces.remove_person(gallery, person))

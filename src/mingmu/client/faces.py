@@ -29,8 +29,9 @@ def enrol(gallery: str, person: str, photos: Sequence[Image], force: bool) -> Sa
     )
 
 
-def identify(gallery: str, photo: Image, rate: float | None) -> Said:
-    request = {"method": "POST", "url": f"{_path(gallery)}/identify", "params": _rate(rate), "content": encoded(photo)}
+def identify(gallery: str, photo: Image, rate: float | None, draw: bool) -> Said:
+    params = _rate(rate) | ({"draw": "true"} if draw else {})
+    request = {"method": "POST", "url": f"{_path(gallery)}/identify", "params": params, "content": encoded(photo)}
     return Call(request | {"headers": {"Content-Type": FILE}}, document_of)
 
 

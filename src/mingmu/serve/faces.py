@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from mingmu.registry.galleries import Galleries, check_embedder, person_named
 from mingmu.registry.naming import check_name
 from mingmu.serve.bodies import images_in, media_type_of
 from mingmu.serve.forms import named_files_in_form
-from mingmu.serve.queries import Page, flag, query, share
+from mingmu.serve.queries import JPEG, Page, flag, query, share, wants_picture
 from mingmu.serve.replies import JSON, json_answer, service_of, store_of
 from mingmu.serve.service import Call
 from mingmu.tasks import identification, verification
@@ -71,13 +72,18 @@ async def enrol(request: Request) -> Response:
 
 async def identify(request: Request) -> Response:
     """Say whose faces a photo shows; who is not in the gallery has no name."""
-    service, name, rate = service_of(request), request.path_params["name"], _rate(query(request, "false_match_rate"))
+    service, name, given = service_of(request), request.path_params["name"], query(request, "false_match_rate", "draw")
+    rate, draw, pictured = _rate(given), flag(given, "draw"), wants_picture(request)
     async with service.call(request) as call:
         (photo,) = _photos(call, request.headers.get("content-type", ""), 1)
         parts = await _parts(request)
         known = await service.host.look_up(service.host.store.galleries.known, name, parts.embedder.digest)
         found = await service.host.follow(identification.identify(parts, photo, known, rate), deadline=call.deadline, turns=call.turns)
-    return json_answer({"gallery": name} | found.document() | parts.digests)
+        drawn = await service.host.draw(photo, found.boxes()) if draw or pictured else b""
+    if pictured:
+        return Response(drawn, headers={"recognizer-digest": parts.embedder.digest}, media_type=JPEG)
+    picture = {"drawn": base64.b64encode(drawn).decode()} if draw else {}
+    return json_answer({"gallery": name} | found.document() | parts.digests | picture)
 
 
 def remove_person(request: Request) -> Response:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from mingmu.core.answers import Boxes
 from mingmu.core.errors import MingmuError, UnfitFace
 from mingmu.core.pipeline import Road
 from mingmu.tasks.faces import Face, FaceParts, Vector, faces_in
@@ -13,6 +14,7 @@ from mingmu.tasks.known import Known
 from mingmu.tasks.verification import threshold_for
 
 MOST_FACES = 100  # of one photo, the largest
+UNKNOWN = "unknown"  # what a face is called that is nobody's of the gallery
 USUAL_RATE = 1e-4  # of false matches with each face of a gallery: every one of them is a chance to be taken for somebody
 
 
@@ -37,6 +39,11 @@ class Identification:
     threshold: float
     false_match_rate: float  # of a comparison with one face of the gallery
     false_identification_rate: float  # how often a stranger is given some name, if the comparisons are independent: they err less often
+
+    def boxes(self) -> Boxes:
+        """The faces under their people's names, to be drawn: a similarity is no share of certainty, so none is told."""
+        named = [replace(each.face.box, label=each.person or UNKNOWN, landmarks=()) for each in self.faces]
+        return Boxes(tuple(named), scored=False)
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""

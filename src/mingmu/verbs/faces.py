@@ -12,7 +12,7 @@ import numpy as np
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadImage, BadRequest, NotFound
 from mingmu.core.pipeline import walk
-from mingmu.core.pixels import Limits
+from mingmu.core.pixels import Limits, whole
 from mingmu.data.pairs import Pair
 from mingmu.evaluate.verification import Compared, FacesReport, measure
 from mingmu.registry.galleries import Person, check_embedder
@@ -23,6 +23,7 @@ from mingmu.tasks import identification, verification
 from mingmu.tasks.faces import DETECTOR, EMBEDDER, FaceParts, Faces, faces_in, similarity_of
 from mingmu.tasks.identification import Identification
 from mingmu.tasks.verification import USUAL_RATE, Verdict, check_rate
+from mingmu.verbs.drawing import Drawings, write
 from mingmu.verbs.recognizing import Progress, ensure, silent
 
 
@@ -48,10 +49,18 @@ def enrol(store: Store, parts: FaceParts, gallery: str, person: str, photos: Seq
     return store.galleries.enrol(gallery, parts.embedder.digest, person, vectors)
 
 
-def identify(store: Store, parts: FaceParts, gallery: str, photo: Path, rate: float | None = None) -> Identification:
-    """Whose faces a photo shows. Raises BadImage, NotFound, BadRequest, Conflict."""
-    known = store.galleries.known(gallery, parts.embedder.digest)
-    return walk(identification.identify(parts, _photo(photo, parts), known, rate))
+def identify(
+    store: Store, parts: FaceParts, gallery: str, photo: Path, rate: float | None = None, draw: Path | None = None
+) -> Identification:
+    """Whose faces a photo shows; into `draw`, a file or a folder, comes the photo with their names. Raises BadImage, NotFound, BadRequest,
+    Conflict.
+    """
+    known, data = store.galleries.known(gallery, parts.embedder.digest), _photo(photo, parts)
+    found = walk(identification.identify(parts, data, known, rate))
+    if draw:
+        seen = whole(data, parts.detector.limits)
+        write(Drawings(draw).place(str(photo)), seen.pixels, found.boxes(), seen.original)
+    return found
 
 
 def measure_faces(parts: FaceParts, pairs: Sequence[Pair], rate: float | None = None, progress: Progress = silent) -> FacesReport:
