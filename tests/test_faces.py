@@ -72,6 +72,28 @@ def test_pairs_are_measured(run: Run, photos: Path) -> None:
     assert "1 pairs of the same person and 0 of different" in run("faces", "evaluate", photos / "one.csv").err
 
 
+def test_faces_may_be_compared_by_a_network_of_ones_own(run: Run, photos: Path) -> None:
+    people = [f"{person}-{number}.png" for person in tiny_faces.PEOPLE for number in range(2)]
+    rows = [f"{a},{b},{'yes' if a[:3] == b[:3] else 'no'}" for a, b in itertools.combinations(people, 2)]
+    (photos / "pairs.csv").write_text("\n".join(["a,b,same", *rows]))
+    (photos / "own.onnx").write_bytes(tiny_faces.embedding())
+    adopt = ("import", photos / "own.onnx", "--name", "own", "--task", "embed", "--mean", "0.35")
+    assert run(*adopt).code == 2  # without pairs
+    done = run(*adopt, "--pairs", photos / "pairs.csv")
+    assert (done.code, done.out.partition(" ")[0]) == (0, "own@1"), done.err
+    assert run("show", "own", "--json").json["manifest"]["embed"]["pairs"] == 24
+    own = ("--embedder", "own", "--false-match-rate", 0.1)
+    assert run("faces", "verify", photos / "ada-0.png", photos / "ada-1.png", *own, "--json").json["same"]
+    run("faces", "enrol", "family", "Ada", photos / "ada-0.png", "--embedder", "own")
+    assert run("faces", "identify", "family", photos / "ada-1.png", *own).out.startswith("Ada\t")
+    mixed = run("faces", "enrol", "family", "Bob", photos / "bob-0.png")
+    assert mixed.code == 1
+    assert "vectors of another network, own@1, and those of mobilefacenet@1 do not compare with them" in mixed.err
+    assert "yunet makes no vectors of faces" in run("faces", "identify", "family", photos / "ada-1.png", "--embedder", "yunet").err
+    (photos / "few.csv").write_text("\n".join(["a,b,same", *rows[:3]]))
+    assert "at least 10 are needed" in run(*adopt, "--pairs", photos / "few.csv").err
+
+
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from mingmu.core.pixels import whole
+from mingmu.registry.store import Store
 from mingmu.serve import face_schemas
 from tests import tiny_faces
 from tests.serve.conftest import Serve
@@ -146,6 +147,17 @@ async def test_a_service_without_the_networks_says_what_to_do(serve: Serve) -> N
         refused = await client.post(VERIFY, files=two(photo("ada"), photo("ada")))
     assert refused.status_code == 404
     assert "mingmu pull mobilefacenet" in refused.json()["detail"]
+
+
+async def test_the_operator_says_what_makes_vectors(serve: Serve, data_dir: Path) -> None:
+    tiny_faces.publish(data_dir)
+    store = Store(data_dir)
+    store.publish("own", store.add(lambda folder: tiny_faces.seal_embedder(folder, longer=1.0001)).digest)
+    for embedder, status in (("own", 200), ("yunet", 409)):
+        async with serve(face_embedder=embedder) as client:
+            answer = await client.post(VERIFY, files=two(photo("ada"), photo("ada")))
+        assert answer.status_code == status
+        assert answer.json().get("embedder", store.resolve("own").digest) == store.resolve("own").digest
 
 
 async def test_a_vector_is_no_answer_of_any_door(client: httpx.AsyncClient) -> None:

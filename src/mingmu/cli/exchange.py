@@ -33,9 +33,14 @@ def pull(
 
 
 def import_(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one score for each label. Or a detector, see --task.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A classifier: one score for each label. Or what --task says.")],
     name: Annotated[str, typer.Option(help="What to call it.")],
-    labels: Annotated[Path, typer.Option(help="Text file: one label a line, in the order of the scores; or id, tab, label.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file: one label a line, in the order of the scores; or id, tab, label.", show_default="an embedding has none"
+        ),
+    ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="N or WxH", help="Pixels that the network takes.", show_default="what the graph says")
     ] = None,
@@ -45,14 +50,16 @@ def import_(
     channels: Annotated[Literal["rgb", "bgr"], typer.Option(help="Order of the channels.")] = "rgb",
     fit: Annotated[
         Literal["crop", "squash", "letterbox"] | None,
-        typer.Option(help="How an image is made to fit.", show_default="crop; of a detector letterbox"),
+        typer.Option(help="How an image is made to fit; faces are aligned.", show_default="crop; of a detector letterbox"),
     ] = None,
     pad: Annotated[Literal["centre", "corner"], typer.Option(help="Letterbox: where the image lies, the grey around it.")] = "centre",
     margin: Annotated[float, typer.Option(help="Crop: share of the short side that is kept; 0.875 for 224 out of 256.")] = 1.0,
     filter: Annotated[
         Literal["bilinear", "bicubic", "lanczos", "box", "nearest"], typer.Option(help="How an image is resized.")
     ] = "bilinear",
-    task: Annotated[Literal["classify", "detect"], typer.Option(help="What the network does.")] = "classify",
+    task: Annotated[
+        Literal["classify", "detect", "embed"], typer.Option(help="What the network does; embed: vectors of aligned faces.")
+    ] = "classify",
     decoder: Annotated[
         Literal["yolox", "boxes"] | None,
         typer.Option(help="Detector: yolox for rows [N, A, 5 + C]; boxes for boxes [N, A, 4] and scores [N, A, C].", show_default=False),
@@ -63,37 +70,50 @@ def import_(
         Literal["plain", "sigmoid", "softmax"],
         typer.Option(help="Boxes: what makes their scores 0 to 1; of a softmax, the last class is nothing, as in DETR."),
     ] = "plain",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Embedding: pairs of photos that set its thresholds, as for `mingmu faces evaluate`.", show_default=False),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Embedding: the folder of these photos; else that of the pairs.", show_default=False)
+    ] = None,
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "unknown",
     source: Annotated[str | None, typer.Option(help="Where the weights come from.", show_default="the file's name")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Adopt an ONNX classifier or detector: from then on it is a recognizer like any other, proven at every load."""
+    """Adopt an ONNX classifier, detector or embedding of faces: from then on it is a recognizer like any other, proven at every load."""
     from mingmu import verbs
     from mingmu.cli import render
     from mingmu.core.manifest import Origin
+    from mingmu.data.pairs import read_pairs
     from mingmu.zoo.adopt import Normalisation, input_size
     from mingmu.zoo.detectors import Decoding
 
     if (task == "detect") != (decoder is not None):
-        raise typer.BadParameter("a detector needs one, and a classifier has none; see --task", param_hint="--decoder")
+        raise typer.BadParameter("a detector needs one, and nothing else has one; see --task", param_hint="--decoder")
+    if (task == "embed") != (pairs is not None):
+        raise typer.BadParameter(
+            "an embedding needs pairs of photos, which set its thresholds, and nothing else does", param_hint="--pairs"
+        )
+    if (task == "embed") == (labels is not None):
+        raise typer.BadParameter("an embedding has none, and whatever else needs them; see --task", param_hint="--labels")
     graph = model.read_bytes()
-    version = verbs.import_model(
-        open_store(data_dir),
-        graph,
-        _text(labels),
-        name=name,
-        normalisation=Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels),
-        pixels=_pixels(
-            size or "x".join(map(str, input_size(graph))),
-            fit=fit or ("letterbox" if decoder else "crop"),
-            pad=pad,
-            margin=margin,
-            filter=filter,
-        ),
-        origin=Origin(source=source or model.name, licence=licence),
-        decoding=Decoding(decoder, form, relative, scores) if decoder else None,
-    )
+    normalisation = Normalisation(_floats("--mean", mean), _floats("--std", std), scale, channels)
+    usual_fit = {"classify": "crop", "detect": "letterbox", "embed": "squash"}[task]
+    pixels = _pixels(size or "x".join(map(str, input_size(graph))), fit=fit or usual_fit, pad=pad, margin=margin, filter=filter)
+    origin = Origin(source=source or model.name, licence=licence)
+    if pairs:
+        settings, read = load_settings(data_dir), read_pairs(pairs, photos)
+        with render.progress() as report:
+            version = verbs.import_embedder(
+                settings, graph, read, name=name, normalisation=normalisation, pixels=pixels, origin=origin, progress=report
+            )
+    else:
+        decoding, text = Decoding(decoder, form, relative, scores) if decoder else None, _text(labels) if labels else ""
+        version = verbs.import_model(
+            open_store(data_dir), graph, text, name=name, normalisation=normalisation, pixels=pixels, origin=origin, decoding=decoding
+        )
     render.print_version(as_json, version, "is ready")
 
 

@@ -29,12 +29,18 @@ Rate = Annotated[
     ),
 ]
 
+Embedder = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What makes vectors of faces; overrides MINGMU_FACE_EMBEDDER.", show_default=False),
+]
+
 
 @app.command(epilog="Example: `mingmu faces verify one.jpg other.jpg`")
 def verify(
     a: Annotated[Path, typer.Argument(metavar="A", help="A photo.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another photo.")],
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -42,7 +48,7 @@ def verify(
     from mingmu import verbs
     from mingmu.cli import render
 
-    parts = _parts(load_settings(data_dir))
+    parts = _parts(load_settings(data_dir, face_embedder=embedder))
     verdict = verbs.verify_faces(parts, a, b, false_match_rate)
     said = "the same person" if verdict.same else "different people"
     lines = [
@@ -61,6 +67,7 @@ def enrol(
     person: PersonName,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos with one clear face each.")],
     force: Annotated[bool, typer.Option("--force", help="Take the largest face of each photo, however it is.")] = False,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -70,7 +77,7 @@ def enrol(
     from mingmu import verbs
     from mingmu.cli import render
 
-    settings = load_settings(data_dir)
+    settings = load_settings(data_dir, face_embedder=embedder)
     found = verbs.enrol(open_store(data_dir), _parts(settings), gallery, person, photos, force=force)
     render.print_result(as_json, {"gallery": gallery} | asdict(found), f"{found.person} is in {gallery}, with {found.faces} faces")
 
@@ -80,6 +87,7 @@ def identify(
     gallery: GalleryName,
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo.")],
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
     draw: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +102,7 @@ def identify(
     from mingmu.cli import render
     from mingmu.tasks.identification import UNKNOWN
 
-    parts = _parts(load_settings(data_dir))
+    parts = _parts(load_settings(data_dir, face_embedder=embedder))
     found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate, draw)
     if as_json:
         return render.print_json({"gallery": gallery} | found.document() | parts.digests)
@@ -120,6 +128,7 @@ def evaluate(
         Path | None, typer.Option("--photos", help="The folder of the photos; else that of the pairs.", show_default=False)
     ] = None,
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -128,16 +137,16 @@ def evaluate(
     from mingmu.cli import render
     from mingmu.data.pairs import read_pairs
 
-    parts, found = _parts(load_settings(data_dir)), read_pairs(pairs, photos)
+    parts, found = _parts(load_settings(data_dir, face_embedder=embedder)), read_pairs(pairs, photos)
     with render.progress() as report:
         measured = verbs.measure_faces(parts, found, false_match_rate, report)
     render.print_result(as_json, measured.document(), "\n".join(measured.lines()))
 
 
 @app.command(epilog="Example: `mingmu faces create family`")
-def create(gallery: GalleryName, data_dir: DataDir = None) -> None:
+def create(gallery: GalleryName, embedder: Embedder = None, data_dir: DataDir = None) -> None:
     """Make an empty gallery."""
-    made = open_store(data_dir).galleries.create(gallery, _parts(load_settings(data_dir)).embedder.digest)
+    made = open_store(data_dir).galleries.create(gallery, _parts(load_settings(data_dir, face_embedder=embedder)).embedder.digest)
     print(f"{made.name} is ready")
 
 

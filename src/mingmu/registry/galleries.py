@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, insert, sele
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
-from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now
+from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now, versions
 from mingmu.registry.naming import check_name, unknown_name
 from mingmu.tasks.faces import Vector
 from mingmu.tasks.known import NOBODY, Known, check_search
@@ -119,7 +119,7 @@ class Galleries:
         person = person_named(person)
         with self._index.writing("faces") as connection:
             row = connection.execute(select(galleries).where(galleries.c.name == name)).first()
-            check_embedder(_gallery(row) if row else _create(connection, name, embedder), embedder)
+            _check_embedder(connection, _gallery(row) if row else _create(connection, name, embedder), embedder)
             held = connection.execute(select(func.count()).where(gallery_faces.c.gallery == name)).scalar_one()
             if held + len(vectors) > MOST_FACES:
                 raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit")
@@ -129,12 +129,21 @@ class Galleries:
             _changed(connection, name)
             return Person(**connection.execute(_people(name).where(gallery_faces.c.person == person)).one()._mapping)
 
+    def check(self, name: str, embedder: str) -> None:
+        """Raise Conflict where there is such a gallery and it holds vectors of another network."""
+        check_name(name)
+        with self._index.reading() as connection:
+            row = connection.execute(select(galleries).where(galleries.c.name == name)).first()
+            if row:
+                _check_embedder(connection, _gallery(row), embedder)
+
     def known(self, name: str, embedder: str) -> Known:
         """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict, MissingExtra.
 
         Of a gallery that is in memory and has changed since, only the names are read again, and the vectors that came.
         """
-        check_embedder(self.get(name), embedder)
+        self.get(name)
+        self.check(name, embedder)
         with self._index.reading() as connection:
             revision = connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
         held = self._remembered.get(name)
@@ -230,16 +239,24 @@ def person_named(text: str) -> str:
     return person
 
 
-def check_embedder(gallery: Gallery, embedder: str) -> None:
-    """Raise Conflict where a gallery holds vectors of another network: they cannot be compared."""
-    if gallery.embedder != embedder:
-        hint = "enrol its people again into a new gallery"
-        raise Conflict(f"{gallery.name} holds vectors of another network ({gallery.embedder[:12]}…, not {embedder[:12]}…); {hint}")
-
-
 def nobody(gallery: str, person: str) -> NotFound:
     """The error for a person who is not in a gallery."""
     return NotFound(f"nobody in {gallery} is called {person!r}")
+
+
+def _check_embedder(connection: Connection, gallery: Gallery, embedder: str) -> None:
+    """Raise Conflict where a gallery holds vectors of another network: they cannot be compared."""
+    if gallery.embedder != embedder:
+        held, others = (_called(connection, digest) for digest in (gallery.embedder, embedder))
+        hint = f"name {held} (--embedder, settings: face_embedder), or enrol the people again into a new gallery"
+        raise Conflict(f"{gallery.name} holds vectors of another network, {held}, and those of {others} do not compare with them; {hint}")
+
+
+def _called(connection: Connection, digest: str) -> str:
+    """What a recognizer is called, at its newest; one that has no name any more, by its digest."""
+    table = versions.c
+    row = connection.execute(select(versions).where(table.digest == digest).order_by(table.created.desc(), table.version.desc())).first()
+    return f"{row.name}@{row.version}" if row else f"{digest[:12]}…"
 
 
 def _create(connection: Connection, name: str, embedder: str) -> Gallery:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mingmu.core.errors import BadRequest, NotFound, UnsupportedBody
-from mingmu.registry.galleries import Galleries, check_embedder, person_named
+from mingmu.registry.galleries import person_named
 from mingmu.registry.naming import check_name
 from mingmu.serve.bodies import images_in, media_type_of
 from mingmu.serve.forms import named_files_in_form
@@ -63,7 +63,7 @@ async def enrol(request: Request) -> Response:
     async with service.call(request) as call:
         photos = _photos(call, request.headers.get("content-type", ""), service.max_images)
         parts = await _parts(request)
-        await service.host.look_up(_check_embedder, kept, name, parts)
+        await service.host.look_up(kept.check, name, parts.embedder.digest)
         road = identification.fit_faces(parts, photos, force=force)
         vectors = await service.host.follow(road, deadline=call.deadline, turns=call.turns)
         enrolled = await service.host.look_up(kept.enrol, name, parts.embedder.digest, person, vectors)
@@ -122,17 +122,12 @@ async def _parts(request: Request) -> FaceParts:
     """The two networks; raises NotFound where the operator has not got them: nobody's request decides that faces are looked at here."""
     host, visit = service_of(request).host, request.scope["visit"]
     try:
-        detector, embedder = [await host.served(name) for name in (DETECTOR, EMBEDDER)]
+        detector, embedder = [await host.served(name) for name in (DETECTOR, host.settings.face_embedder)]
     except NotFound as error:
-        hint = f"run `mingmu pull {DETECTOR}` and `mingmu pull {EMBEDDER}` on its machine"
+        hint = f"run `mingmu pull {DETECTOR}` and `mingmu pull {EMBEDDER}` on its machine, or name another (settings: face_embedder)"
         raise NotFound(f"this service has no networks for faces; {hint}") from error
     visit.meets(embedder)
     return FaceParts(detector.recognizer, embedder.recognizer)
-
-
-def _check_embedder(kept: Galleries, name: str, parts: FaceParts) -> None:
-    if name in kept.names():
-        check_embedder(kept.get(name), parts.embedder.digest)
 
 
 def _two_photos(body: bytes, content_type: str) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.chaining import chain
-from mingmu.verbs.faces import enrol, galleries, identify, measure_faces, open_faces, people, verify_faces
+from mingmu.verbs.faces import enrol, galleries, identify, import_embedder, measure_faces, open_faces, people, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -77,6 +77,7 @@ __all__ = [
     "galleries",
     "identify",
     "image_sources",
+    "import_embedder",
     "import_model",
     "install",
     "leads",
