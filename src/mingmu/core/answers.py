@@ -50,6 +50,7 @@ class Boxes:
     """The answer of a detector: what it found, the surest first. It may have found nothing."""
 
     boxes: tuple[Box, ...]
+    scored: bool = True  # whether drawings say the scores, too; else the labels alone
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
