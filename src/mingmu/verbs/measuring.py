@@ -203,6 +203,5 @@ def report_of(recognizer: Recognizer, dataset: Dataset, predictions: Predictions
     some = [example.image for example in predictions.examples[:: max(1, len(predictions) // LOOKED_AT)]]
     lost = usual_loss(recognizer.manifest.pixels, some, store.blobs.get)
     curve = learning_curve(growth.sizes, growth.right, growth.groups) if growth else None
-    return Report.of(
-        recognizer, dataset, measure(predictions, sets=sets, lost=lost), learning=curve, cost=_cost(store, recognizer, predictions.examples)
-    )
+    measures = measure(predictions, sets=sets, lost=lost)
+    return replace(Report.of(recognizer, dataset, measures, _cost(store, recognizer, predictions.examples)), learning=curve)
