@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from mingmu import verbs
-from mingmu.core.answers import Boxes, Plates, Texts
+from mingmu.core.answers import Boxes, Plates, Texts, tagged
 from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NotFound
 from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
@@ -286,7 +286,7 @@ def test_the_service_says_what_the_command_line_says_and_how_long_each_part_took
         assert answered.status_code == 200, answered.text
         (answer,) = recognizer.recognize([quarters()])
         assert not isinstance(answer, MingmuError)
-        assert answered.json()["answers"] == [json.loads(json.dumps(answer.document()))]
+        assert answered.json()["answers"] == [json.loads(json.dumps(tagged(answer)))]
         assert list(answered.json()["timing_ms"]) == ["decode", "queue", "network", "detector", "examiner", "total"]
     assert 'mingmu_stage_seconds_count{recognizer="shelf",stage="examiner"} 1.0' in client.get("/metrics").text
 
