@@ -123,7 +123,7 @@ PICTURES = {
 @pytest.mark.parametrize("name", PICTURES)
 async def test_odd_pictures_are_read_in_bounded_time_and_memory(serve: Serve, recognizer: str, name: str) -> None:
     image = encode_png(PICTURES[name])
-    async with serve() as client:
+    async with serve(request_timeout=280) as client:  # on the slowest machine
         path = f"/v1/recognizers/{recognizer}/recognize"
         await client.post(path, content=tiny_text.picture())  # it is loaded now
         tracemalloc.start()

@@ -22,8 +22,9 @@ from starlette.websockets import WebSocket
 from mingmu.core.answers import Wish, tagged
 from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
 from mingmu.serve import datasets, faces, jobs, oip, schemas, teaching, tfserving
+from mingmu.serve.admission import Admission
 from mingmu.serve.attendance import together
-from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
+from mingmu.serve.bodies import JSON, MAX_TOP, Source, Url, images_in, media_type_of
 from mingmu.serve.company import Company
 from mingmu.serve.edge import Edge
 from mingmu.serve.events import Streams
@@ -45,8 +46,7 @@ JPEG = "image/jpeg"
 def create_app(settings: Settings, *, company: Company | None = None, fetch: Fetch | None = None) -> FastAPI:
     """The service of one data folder as an ASGI application, by itself or in company; `fetch` stands in for the network in tests."""
     host = Host(settings, company)
-    budget = Budget(BODIES_IN_MEMORY * settings.max_body_bytes)
-    service = Service(settings, host, Telemetry(host.waiting), budget, fetch or Fetcher(settings))
+    service = Service(settings, host, Telemetry(host.waiting), Admission(settings), fetch or Fetcher(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,11 +62,13 @@ def create_app(settings: Settings, *, company: Company | None = None, fetch: Fet
                 app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
                 raise
             yield
+        service.admission.close()
+        await service.admission.emptied()
         await host.stop()
 
     app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
-    app.state.service, app.state.host, app.state.streams, app.state.failure = service, host, Streams(host), None
-    app.state.live = Live()
+    app.state.service, app.state.host, app.state.failure, app.state.live = service, host, None, Live()
+    app.state.streams = Streams(host.store.jobs, service.admission)
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
