@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from mingmu.core.answers import Answer, Labels
+from mingmu.core.answers import Answer, Labels, tagged
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
@@ -204,8 +204,8 @@ def facts(stored: Stored) -> list[tuple[str, str]]:
 
 def answer_json(answer: Answer | MingmuError) -> dict[str, Any]:
     if isinstance(answer, MingmuError):
-        return {"error": error_json(answer)}
-    return answer.document()
+        return {"type": "error", "error": error_json(answer)}
+    return tagged(answer)
 
 
 def error_json(error: MingmuError | OSError) -> dict[str, str]:

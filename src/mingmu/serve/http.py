@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from mingmu.core.answers import Wish
+from mingmu.core.answers import Wish, tagged
 from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
 from mingmu.serve import datasets, faces, jobs, oip, schemas, teaching, tfserving
 from mingmu.serve.admission import Admission
@@ -249,7 +249,7 @@ class _Answerer:
             raise
         self._service.telemetry.saw(self._call.visit, seen)
         answer = self._served.recognizer.interpret(seen.reading, self._asked.wish)
-        document = answer.document()
+        document = tagged(answer)
         if self._asked.explain:
             document["explanation"] = await self._explanation(seen, document["labels"][0]["label"])
         if self._asked.draw:
@@ -261,7 +261,7 @@ class _Answerer:
         try:
             return await self.answer(source)
         except BadRequest as error:
-            return {"error": {"kind": error.kind, "detail": Problem.of(error).detail}}
+            return {"type": "error", "error": {"kind": error.kind, "detail": Problem.of(error).detail}}
 
     async def _explanation(self, seen: Seen, label: str) -> dict[str, str]:
         png = await self._service.host.explain(self._served, seen)

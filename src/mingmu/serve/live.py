@@ -189,7 +189,7 @@ class _Stream:
                 log.error("%s", error, exc_info=error, extra={"request_id": visit.id})
             if not visit.counted:
                 self._service.telemetry.failed(visit, problem.kind)
-            found = {"error": problem.document(visit.id)}
+            found = {"type": "error", "error": problem.document(visit.id)}
         self._visit.counted += 1
         return found | {"timing_ms": visit.milliseconds()}
 

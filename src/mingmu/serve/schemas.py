@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -54,6 +54,7 @@ class DrawnSchema(Strict):
 class LabelsSchema(DrawnSchema):
     """What a classifier says of one image."""
 
+    type: Literal["labels"]
     labels: list[LabelSchema] = Field(description="The surest first.")
     abstain: bool | None = None
     explanation: ExplanationSchema | None = None
@@ -76,6 +77,7 @@ class BoxSchema(Strict):
 class BoxesSchema(DrawnSchema):
     """What a detector found in one image."""
 
+    type: Literal["boxes"]
     boxes: list[BoxSchema] = Field(description="The surest first; there may be none.")
 
 
@@ -91,6 +93,7 @@ class TextSchema(Strict):
 class TextsSchema(DrawnSchema):
     """The lines of text in one image."""
 
+    type: Literal["texts"]
     texts: list[TextSchema] = Field(description="From top to bottom; there may be none.")
 
 
@@ -117,16 +120,18 @@ class PlateSchema(Strict):
 class PlatesSchema(DrawnSchema):
     """The number plates in one image."""
 
+    type: Literal["plates"]
     plates: list[PlateSchema] = Field(description="The surest first; there may be none.")
 
 
 class ErrorSchema(Strict):
     """What was wrong with one of several images."""
 
+    type: Literal["error"]
     error: ImageErrorSchema
 
 
-Answered = LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema  # told apart by the one field that each must have
+Answered = Annotated[LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema, Field(discriminator="type")]
 
 
 class TimingSchema(BaseModel):
