@@ -22,8 +22,8 @@ demo: .venv/demo.stamp ## recognize real photos through the service
 serve: .venv/demo.stamp ## the service, in the foreground
 	@.venv/bin/mingmu serve
 
-test: .venv/dev.stamp ## all tests; `make test PYTEST="-k pixels"` narrows them
-	$(VENV_PYTHON) -m pytest $(PYTEST)
+test: .venv/dev.stamp ## all tests, one process for each processor; `make test PYTEST="-k pixels"` narrows them
+	$(VENV_PYTHON) -m pytest -n logical --maxprocesses 4 --dist loadfile $(PYTEST)
 
 check: .venv/dev.stamp ## style, types, layers, generated pages
 	$(VENV_PYTHON) -m ruff check $(SOURCES)

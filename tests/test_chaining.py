@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from mingmu import verbs
-from mingmu.core.answers import Boxes, Plates, Texts
+from mingmu.core.answers import Boxes, Plates, Texts, tagged
 from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NotFound
 from mingmu.core.network import Network
 from mingmu.core.pixels import encode_png
 from mingmu.core.recognizer import Recognizer
+from mingmu.core.runtime import OnnxRuntime, Outputs, Pixels
 from mingmu.core.sealing import seal_head, seal_network
 from mingmu.data.dataset import Dataset, Example, Region
 from mingmu.registry import garbage
@@ -284,9 +286,49 @@ def test_the_service_says_what_the_command_line_says_and_how_long_each_part_took
         assert answered.status_code == 200, answered.text
         (answer,) = recognizer.recognize([quarters()])
         assert not isinstance(answer, MingmuError)
-        assert answered.json()["answers"] == [json.loads(json.dumps(answer.document()))]
+        assert answered.json()["answers"] == [json.loads(json.dumps(tagged(answer)))]
         assert list(answered.json()["timing_ms"]) == ["decode", "queue", "network", "detector", "examiner", "total"]
     assert 'mingmu_stage_seconds_count{recognizer="shelf",stage="examiner"} 1.0' in client.get("/metrics").text
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What networks were asked for, and of how many frames together, one after another; each takes a while."""
+    found: list[tuple[str, int]] = []
+    run = OnnxRuntime.__call__
+
+    def noting(self: OnnxRuntime, pixels: Pixels, outputs: Sequence[str], *, alone: bool = False) -> Outputs:
+        found.append((outputs[0], len(pixels)))
+        time.sleep(0.02)
+        return run(self, pixels, outputs, alone=alone)
+
+    monkeypatch.setattr(OnnxRuntime, "__call__", noting)
+    return found
+
+
+def test_photos_that_are_read_together_share_batches_at_every_stage(store: Store, file: Path, batches: list[tuple[str, int]]) -> None:
+    recognizer = chained(store, file, "shelf")
+    photos = [quarters(), quarters("R", " "), quarters(" ", " "), quarters("G", "R", side=80)]
+    frames = [recognizer.frame(photo) for photo in photos]
+    batches.clear()
+    together = recognizer.readings(frames)
+    assert batches == [("boxes", 4), ("features", 5)]
+    alone = [recognizer.read(frame) for frame in frames]
+    assert [*map(recognizer.interpret, together)] == [*map(recognizer.interpret, alone)]
+
+
+def test_pieces_of_all_photos_of_a_request_share_batches(
+    store: Store, file: Path, client: TestClient, batches: list[tuple[str, int]]
+) -> None:
+    chained(store, file, "shelf")
+    client.post("/v1/recognizers/shelf/recognize", content=quarters(), headers={"content-type": "image/png"})  # it is loaded
+    batches.clear()
+    files = [("image", (f"{at}.png", quarters(), "image/png")) for at in range(8)]
+    answers = client.post("/v1/recognizers/shelf/recognize", files=files).json()["answers"]
+    assert [len(answer["boxes"]) for answer in answers] == [2] * 8
+    pieces = [count for what, count in batches if what == "features"]
+    assert sum(pieces) == 2 * 8
+    assert max(pieces) > 2  # more than one photo has
 
 
 def test_streams_and_the_open_inference_protocol_take_chains(store: Store, file: Path, client: TestClient) -> None:

@@ -81,8 +81,8 @@ def test_recognize_as_json_is_one_document_of_the_documented_shape(run: Run, pho
         "version": 1,
         "digest": Store(data_dir).resolve("tiny").digest,
         "answers": [
-            {"source": str(photos / "red.png"), "labels": [{"label": "red", "score": score}]},
-            {"source": str(photos / "missing.png"), "error": {"kind": "not-found", "detail": "no such file"}},
+            {"source": str(photos / "red.png"), "type": "labels", "labels": [{"label": "red", "score": score}]},
+            {"source": str(photos / "missing.png"), "type": "error", "error": {"kind": "not-found", "detail": "no such file"}},
         ],
     }
 

@@ -163,7 +163,7 @@ def test_another_head_that_answers_otherwise_on_the_variant_stays_on_the_sealed_
     assert tuning.apart == (digest,)
     assert "on the sealed network stay shades@1 (only " in tuning.trial.verdict
     library = Library(store)
-    assert library.open(digest).network.artifact.digest == library.chosen(digest) == tuning.network
+    assert library.open(digest).network.artifact.digest == library.chosen(digest)[digest] == tuning.network
     assert library.open(store.resolve("tiny").digest).network.artifact.digest == tuning.chosen != tuning.network
 
 

@@ -1,7 +1,8 @@
 """Mingmu beside other servers: `make bench-rivals`, or `python -m bench.rivals [--quick] [--networks …] [--servers …] [--write]`.
 
 Needs wrk, the extra `demo` and, to make the networks, torch. The first run makes a virtual environment for each rival below
---cache, from the package index that pip is set up with. With --write the page docs/rivals.md and its plot are written.
+--cache, from the package index that pip is set up with. What was seen on a network is kept there, too, so that long contests can
+be held one network at a time; with --write the page docs/rivals.md and its plot are written, of the last contest on each network.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import shlex
 import shutil
 import sys
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 from bench.load import allow_connections, photos
 from bench.rivals.contenders import BATCHING, MINGMU, QUICKSTART, ROOT, Contender, interpreter, version
 from bench.rivals.contest import add_options, contest_on
 from bench.rivals.networks import NETWORKS
-from bench.rivals.results import CONNECTIONS, Ceiling, Entry, page, plot, section
+from bench.rivals.results import CONNECTIONS, KEPT, Ceiling, Entry, Result, page, plot, section
 
 PAGE, PLOT = ROOT / "docs/rivals.md", ROOT / "docs/rivals.svg"
 
@@ -45,7 +48,7 @@ def parse() -> argparse.Namespace:
     return options.parse_args()
 
 
-def contest(given: argparse.Namespace, network: str) -> tuple[Ceiling, list[Entry]]:
+def contest(given: argparse.Namespace, network: str) -> Result:
     """All rounds on one network."""
     seconds, rounds = (1, 1) if given.quick else (given.seconds, given.rounds)
     match = contest_on(network, given, photos(), seconds)
@@ -59,7 +62,8 @@ def contest(given: argparse.Namespace, network: str) -> tuple[Ceiling, list[Entr
             entry.visits.append(match.visit(contender))
             rates = " / ".join(f"{entry.visits[-1].loads[count].rate:.0f}" for count in CONNECTIONS)
             print(f"{network}, round {number + 1}: {entry.server} ({entry.table}) {rates} images/s", flush=True)
-    return found, [entry for _, entry in entries]
+    how = f"rounds: {rounds}, {seconds} s a row; {given.runtime} {given.precision}; batches of up to {given.batch} for the rivals"
+    return Result(found, [entry for _, entry in entries], f"On {date.today():%d %B %Y}; {how}.")
 
 
 def main() -> None:
@@ -67,18 +71,17 @@ def main() -> None:
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     allow_connections()
-    ceilings: list[Ceiling] = []
-    entries: list[Entry] = []
+    kept: Path = given.cache / "results"
+    kept.mkdir(parents=True, exist_ok=True)
     for network in given.networks:
-        ceiling, seen = contest(given, network)
-        ceilings.append(ceiling)
-        entries += seen
-        print(section(ceiling, seen), flush=True)
+        result = contest(given, network)
+        (kept / f"{network}.json").write_bytes(KEPT.dump_json(result))
+        print(section(result), flush=True)
     if given.write:
-        rounds = f"rounds: {len(ceilings[0].rates)}, {1 if given.quick else given.seconds} s a row"
-        how = f"{rounds}; {given.runtime} {given.precision}; batches of up to {given.batch} for the rivals."
-        PAGE.write_text(page(ceilings, entries, how, PLOT.name))
-        PLOT.write_text(plot(ceilings, entries))
+        files = [kept / f"{network}.json" for network in NETWORKS]
+        results = [KEPT.validate_json(file.read_bytes()) for file in files if file.exists()]
+        PAGE.write_text(page(results, PLOT.name))
+        PLOT.write_text(plot(results))
 
 
 if __name__ == "__main__":

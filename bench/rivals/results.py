@@ -6,9 +6,10 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from html import escape
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from bench.load import Load
 
@@ -66,6 +67,22 @@ class Ceiling:
         return statistics.median(self.rates)
 
 
+@dataclass
+class Result:
+    """One network's contest, as it is kept until the page is written."""
+
+    ceiling: Ceiling
+    entries: list[Entry]
+    terms: str  # when, and how long, in words
+
+    @property
+    def network(self) -> str:
+        return self.ceiling.network
+
+
+KEPT = TypeAdapter(Result)
+
+
 def span(values: Sequence[float], digits: int = 0) -> str:
     """The median, and how far the rounds lie apart."""
     low, middle, high = min(values), statistics.median(values), max(values)
@@ -107,12 +124,13 @@ def ratios(entries: Sequence[Entry]) -> str:
     return "; ".join(words)
 
 
-def section(ceiling: Ceiling, entries: Sequence[Entry]) -> str:
+def section(result: Result) -> str:
     """All there is to say of one network."""
+    ceiling, entries = result.ceiling, result.entries
     tables = [name for name in TITLES if any(entry.table == name for entry in entries)]
     parts = [
         f"## {ceiling.network}",
-        f"Ceiling in process: {span(ceiling.rates)} images/s ({ceiling.arrangement}); "
+        f"{result.terms} Ceiling in process: {span(ceiling.rates)} images/s ({ceiling.arrangement}); "
         f"a lone image with all cores: {span(ceiling.lone, 1)} ms. {ratios(entries)}",
     ]
     for name in tables:
@@ -120,11 +138,11 @@ def section(ceiling: Ceiling, entries: Sequence[Entry]) -> str:
     return "\n\n".join(parts)
 
 
-def page(ceilings: Sequence[Ceiling], entries: Sequence[Entry], how: str, plot: str) -> str:
+def page(results: Sequence[Result], plot: str) -> str:
     """The whole page."""
     intro = f"""# Beside the rivals
 
-Printed by `make bench-rivals` on {date.today():%d %B %Y}, on {machine()}. {how}
+Printed by `make bench-rivals` on {machine()}.
 
 JPEGs of 500x375 go in as bytes or base64, whichever a server's documentation sends, and the best five labels come out. Every server
 has the same network and the same decoding (Mingmu's), and the runtime and the precision named above, even where `mingmu tune` would have
@@ -133,7 +151,7 @@ turns in every round. Answers are checked before anything is timed. Given are me
 "of the ceiling" is for {" / ".join(map(str, CONNECTIONS))} connections; memory counts shared pages for each process.
 
 ![Images a second at {PLOTTED} connections]({plot})"""
-    return "\n\n".join([intro, *(section(c, [e for e in entries if e.network == c.network]) for c in ceilings)]) + "\n"
+    return "\n\n".join([intro, *map(section, results)]) + "\n"
 
 
 def machine() -> str:
@@ -148,13 +166,13 @@ def machine() -> str:
 WIDTH, NAMES, BAR, GAP = 720, 150, 16, 6
 
 
-def plot(ceilings: Sequence[Ceiling], entries: Sequence[Entry]) -> str:
+def plot(results: Sequence[Result]) -> str:
     """Images a second as bars, a group for each network; the line is the ceiling."""
     parts, y = [], 10.0
-    for ceiling in ceilings:
-        mine = sorted((e for e in entries if e.network == ceiling.network), key=lambda e: (e.table, -e.rate(PLOTTED)))
+    for result in results:
+        ceiling, mine = result.ceiling, sorted(result.entries, key=lambda e: (e.table, -e.rate(PLOTTED)))
         scale = (WIDTH - NAMES - 60) / max(ceiling.rate, *(entry.rate(PLOTTED) for entry in mine))
-        parts.append(f'<text x="0" y="{y + 12:.0f}" font-weight="bold">{escape(ceiling.network)}</text>')
+        parts.append(f'<text x="0" y="{y + 12:.0f}" font-weight="bold">{escape(result.network)}</text>')
         top = y = y + 20
         for entry in mine:
             parts.append(_bar(entry, scale, y))

@@ -18,14 +18,15 @@ from mingmu.core.errors import BadRequest, FetchFailed, MingmuError, NotFound, U
 from tests.batch.test_sources import LIMIT, folder_of, names
 
 
-@pytest.fixture
-def bucket() -> Iterator[str]:
-    """Files in fsspec's memory: photos/a/2.jpg, photos/1.png, photos/notes.txt, other/3.jpg."""
-    files = fsspec.filesystem("memory")
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request: pytest.FixtureRequest) -> Iterator[str]:
+    """photos/a/2.jpg, photos/1.png, photos/notes.txt and other/3.jpg, once in fsspec's memory and once in S3."""
+    url = "memory://bucket" if request.param == "memory" else str(request.getfixturevalue("s3_bucket"))
+    files, root = fsspec.core.url_to_fs(url)
     for name in ("photos/a/2.jpg", "photos/1.png", "photos/notes.txt", "other/3.jpg"):
-        files.pipe_file(f"/bucket/{name}", name.encode())
-    yield "memory://bucket"
-    files.rm("/bucket", recursive=True)
+        files.pipe_file(f"{root}/{name}", name.encode())
+    yield url
+    files.rm([f"{root}/photos", f"{root}/other"], recursive=True)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -120,7 +121,8 @@ def test_an_image_that_one_may_not_read_is_not_asked_for_again(bucket: str, monk
     def forbid(*_: object, **__: object) -> bytes:
         raise PermissionError("AccessDenied")
 
-    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", forbid)
+    files, root = fsspec.core.url_to_fs(f"{bucket}/photos", use_listings_cache=False)  # the very one that the source asks
+    monkeypatch.setattr(files, "cat_file", forbid)
     monkeypatch.setattr(remote, "PAUSE", 60)
     with opened(f"{bucket}/photos") as source, pytest.raises(FetchFailed, match="PermissionError"):
-        source.read("/bucket/photos/1.png", LIMIT)
+        source.read(f"{root}/1.png", LIMIT)

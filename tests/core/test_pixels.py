@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from mingmu.core.errors import BadImage, ImageTooLarge, UnsupportedImage
-from mingmu.core.pixels import Budget, Limits, PixelSpec, encode_png
+from mingmu.core.pixels import Limits, PixelSpec, encode_png
 
 skimage_data = pytest.importorskip("skimage.data", reason="the photos inside scikit-image are needed (extra `demo`)")
 
@@ -419,57 +418,6 @@ def test_heavy_images_in_many_threads_take_turns(tmp_path: Path) -> None:
     data = heavyweights()
     peak, _ = measured(tmp_path, 4, {f"{index}.webp": data["rgba.webp"] for index in range(2)} | {"a.png": data["rgba.png"]})
     assert peak < 1300  # all at once: about 2200
-
-
-def test_a_budget_is_never_overspent_and_what_exceeds_it_runs_alone() -> None:
-    budget, lock = Budget(100), threading.Lock()
-    running: list[int] = []
-    seen: list[list[int]] = []
-
-    def work(count: int) -> None:
-        with budget.share(count):
-            with lock:
-                running.append(count)
-                seen.append([*running])
-            time.sleep(0.002)
-            with lock:
-                running.remove(count)
-
-    threads = [threading.Thread(target=work, args=(count,), daemon=True) for count in (30, 60, 500, 10, 30, 90, 1000, 50) * 4]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert len(seen) == len(threads)
-    assert all(sum(counts) <= 100 or len(counts) == 1 for counts in seen)
-    assert any(len(counts) > 1 for counts in seen)
-
-
-def test_a_large_share_is_not_overtaken_for_ever() -> None:
-    budget, order = Budget(100), list[str]()
-
-    def work(name: str, count: int) -> None:
-        with budget.share(count):
-            order.append(name)
-
-    with budget.share(50):
-        threads = [threading.Thread(target=work, args=item, daemon=True) for item in (("large", 100), ("small", 10))]
-        for thread in threads:
-            thread.start()
-            time.sleep(0.05)
-        assert order == []
-    for thread in threads:
-        thread.join(10)
-    assert order == ["large", "small"]
-
-
-def test_a_share_is_given_back_after_an_error() -> None:
-    budget = Budget(100)
-    for _ in range(3):
-        with pytest.raises(BadImage), budget.share(100):
-            raise BadImage("cut short")
-    with budget.share(100):
-        pass
 
 
 @pytest.mark.parametrize(

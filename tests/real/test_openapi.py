@@ -74,6 +74,13 @@ def test_every_route_shows_an_answer_that_fits_its_schema() -> None:
                 MODELS[content["schema"]["$ref"].rpartition("/")[2]].model_validate(example)
 
 
+def test_answers_are_told_apart_by_their_type() -> None:
+    answers = schemas.document({})["components"]["schemas"]["RecognitionSchema"]["properties"]["answers"]["items"]
+    assert answers["discriminator"]["propertyName"] == "type"
+    assert {each["$ref"] for each in answers["oneOf"]} == {*answers["discriminator"]["mapping"].values()}
+    assert answers["discriminator"]["mapping"].keys() == {"labels", "boxes", "texts", "plates", "error"}
+
+
 def test_the_examples_are_real(server: Process) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
     recognize = document["paths"]["/v1/recognizers/{name}/recognize"]["post"]["requestBody"]["content"]["application/json"]["example"]

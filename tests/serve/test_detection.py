@@ -51,12 +51,12 @@ async def answers(client: httpx.AsyncClient, image: bytes = BOTH, **query: Any) 
 
 async def test_boxes_are_answers(client: httpx.AsyncClient) -> None:
     [answer] = await answers(client)
-    assert answer == {"boxes": [RED, BLUE]}
+    assert answer == {"type": "boxes", "boxes": [RED, BLUE]}
     assert [await answers(client), await answers(client)] == [[answer], [answer]]  # remembered
 
 
 async def test_a_picture_of_nothing_has_no_boxes(client: httpx.AsyncClient) -> None:
-    assert await answers(client, picture()) == [{"boxes": []}]
+    assert await answers(client, picture()) == [{"type": "boxes", "boxes": []}]
 
 
 async def test_a_request_says_which_boxes_count(client: httpx.AsyncClient) -> None:
@@ -75,7 +75,7 @@ async def test_a_photo_comes_back_with_its_boxes_drawn_on_it(client: httpx.Async
     assert alone.headers["content-type"] == "image/jpeg"
     assert alone.content == base64.b64decode(answer["drawn"])
     labels = await client.post("/v1/recognizers/tiny/recognize", content=BOTH, params={"draw": "true"})
-    assert labels.json()["answers"][0].keys() == {"labels", "drawn"}
+    assert labels.json()["answers"][0].keys() == {"type", "labels", "drawn"}
 
 
 async def test_several_images_are_no_single_picture(client: httpx.AsyncClient) -> None:
@@ -83,7 +83,7 @@ async def test_several_images_are_no_single_picture(client: httpx.AsyncClient) -
     refused = await client.post(RECOGNIZE, files=files, headers={"accept": "image/jpeg"})
     assert (refused.status_code, refused.json()["kind"]) == (400, "bad-request")
     both = await client.post(RECOGNIZE, files=[*files, ("image", ("c", b"junk"))], params={"draw": "true"})
-    assert [set(answer) for answer in both.json()["answers"]] == [{"boxes", "drawn"}, {"boxes", "drawn"}, {"error"}]
+    assert [set(answer) - {"type"} for answer in both.json()["answers"]] == [{"boxes", "drawn"}, {"boxes", "drawn"}, {"error"}]
 
 
 async def test_a_share_is_any_number_between_0_and_1_as_python_writes_it(client: httpx.AsyncClient) -> None:

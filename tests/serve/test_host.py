@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import threading
 import time
@@ -15,7 +14,7 @@ import pytest
 
 from mingmu.core.answers import Wish
 from mingmu.core.artifact import PROBES, pack_arrays, seal
-from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound, Overloaded, QueueFull
+from mingmu.core.errors import BadImage, DeadlineExceeded, NotExplainable, NotFound
 from mingmu.core.manifest import Manifest
 from mingmu.core.network import Network
 from mingmu.core.pipeline import Chained, Road
@@ -262,36 +261,6 @@ async def test_a_new_version_that_does_not_prove_itself_leaves_the_old_one_in_pl
             await asyncio.sleep(0.01)
     assert "scores" in host.problems["tiny"]
     assert (await host.served("tiny")).version.version == 1
-
-
-async def test_more_requests_than_the_limit_are_refused_before_their_body_is_read(data_dir: Path) -> None:
-    host = Host(Settings(data_dir=data_dir, max_queue=2))
-    with host.admitted(), host.working(), host.admitted(), host.working(), pytest.raises(QueueFull), host.admitted():
-        pass
-    with host.admitted(), host.working():
-        pass
-    await host.stop()
-    with pytest.raises(Overloaded, match="shutting down"), host.admitted():
-        pass
-
-
-async def test_requests_whose_body_is_not_in_take_nobody_s_place(data_dir: Path) -> None:
-    host = Host(Settings(data_dir=data_dir, max_queue=1))
-    with contextlib.ExitStack() as slow:
-        for _ in range(300):
-            slow.enter_context(host.admitted())
-        with host.admitted(), host.working():
-            pass
-
-
-async def test_a_stop_waits_for_those_who_are_in(data_dir: Path) -> None:
-    host = Host(Settings(data_dir=data_dir))
-    with host.admitted():
-        stopping = asyncio.create_task(host.stop())
-        await asyncio.sleep(0.05)
-        with host.working():
-            assert not stopping.done()
-    await asyncio.wait_for(stopping, 5)
 
 
 async def test_the_recognizer_unused_longest_makes_room_and_comes_back_when_asked_for(data_dir: Path, red_png: bytes) -> None:

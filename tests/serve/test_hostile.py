@@ -123,7 +123,7 @@ PICTURES = {
 @pytest.mark.parametrize("name", PICTURES)
 async def test_odd_pictures_are_read_in_bounded_time_and_memory(serve: Serve, recognizer: str, name: str) -> None:
     image = encode_png(PICTURES[name])
-    async with serve() as client:
+    async with serve(request_timeout=280) as client:  # on the slowest machine
         path = f"/v1/recognizers/{recognizer}/recognize"
         await client.post(path, content=tiny_text.picture())  # it is loaded now
         tracemalloc.start()
@@ -131,11 +131,11 @@ async def test_odd_pictures_are_read_in_bounded_time_and_memory(serve: Serve, re
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert response.status_code == 200, response.text
-        [found] = response.json()["answers"][0].values()
-        assert len(found) <= MOST
+        answer = response.json()["answers"][0]
+        assert len(answer[answer["type"]]) <= MOST
         assert most < 300e6
-        answers = (await client.post(path, content=tiny_text.picture("GR"))).json()["answers"][0]
-        assert [each["text"] for each in next(iter(answers.values()))] == ["GR"]
+        answer = (await client.post(path, content=tiny_text.picture("GR"))).json()["answers"][0]
+        assert [each["text"] for each in answer[answer["type"]]] == ["GR"]
 
 
 @pytest.mark.usefixtures("readers")

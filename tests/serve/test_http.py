@@ -148,7 +148,7 @@ async def test_a_request_past_its_deadline_is_dropped(serve: Serve, red_png: byt
 async def test_a_full_service_refuses_at_once_and_says_when_to_return(data_dir: Path, red_png: bytes) -> None:
     app = create_app(Settings(data_dir=data_dir, max_queue=1))
     async with running(app) as client:
-        with app.state.host.working():
+        with app.state.service.admission.working():
             response = await client.post(RECOGNIZE, content=red_png)
         assert (response.status_code, response.json()["kind"]) == (429, "queue-full")
         assert int(response.headers["retry-after"]) >= 1
@@ -174,7 +174,7 @@ async def test_a_closing_service_refuses_and_says_so(data_dir: Path, red_png: by
     app = create_app(Settings(data_dir=data_dir))
     async with running(app) as client:
         assert (await client.get("/v2/health/ready")).status_code == 200
-        app.state.host.close()
+        app.state.service.admission.close()
         assert (await client.get("/v2/health/ready")).status_code == 503
         assert (await client.get("/v2/health/live")).status_code == 200
         response = await client.post(RECOGNIZE, content=red_png)

@@ -219,8 +219,7 @@ async def test_there_is_a_limit_to_open_streams(service: Service, monkeypatch: p
 async def test_a_full_service_refuses_a_frame_and_keeps_the_stream(data_dir: Path, red_png: bytes) -> None:
     async with running(data_dir, max_queue=1) as service, service.stream() as socket:
         await socket.said()
-        host = service.app.state.host
-        with host.working():
+        with service.app.state.service.admission.working():
             socket.send(red_png)
             assert (await socket.answer())["error"]["kind"] == "queue-full"
         socket.send(red_png)
@@ -232,7 +231,7 @@ async def test_a_frame_in_work_is_answered_before_the_service_leaves(data_dir: P
         await socket.said()
         socket.send(red_png)
         await asyncio.sleep(0)
-        service.app.state.host.close()
+        service.app.state.service.admission.close()
         socket.leave(1012)  # as the server tells it
         answer, end = await socket.answer(), await socket.said()
     assert answer["frame"] == 1
@@ -247,4 +246,4 @@ async def test_a_client_that_leaves_takes_its_frames_along(service: Service, red
         socket.leave()
         await asyncio.wait_for(socket.task, 10)
     assert 'status="101"' in service.metrics
-    await asyncio.wait_for(service.app.state.host.stop(), 5)  # nobody is in any more
+    await asyncio.wait_for(service.app.state.service.admission.emptied(), 5)  # nobody is in any more

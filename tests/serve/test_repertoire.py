@@ -14,9 +14,9 @@ from mingmu.core.recognizer import Recognizer
 from mingmu.registry.library import Library
 from mingmu.registry.store import Store
 from mingmu.serve.repertoire import Repertoire
-from tests import tiny
+from tests import tiny, tiny_text
 from tests.registry.test_tuning import choose, variant_of
-from tests.registry.variants import another
+from tests.registry.variants import another, retuned
 
 
 class Watched(Library):
@@ -70,6 +70,12 @@ def network_of(repertoire: Repertoire, reference: str) -> str:
     return known.recognizer.network.artifact.digest if known else ""
 
 
+def parts_of(repertoire: Repertoire, reference: str) -> dict[str, str]:
+    """The networks that the parts of a chain run on, by what they do."""
+    known = repertoire.known(reference)
+    return {does: part.network.artifact.digest for does, part in known.recognizer.parts.items()} if known else {}
+
+
 async def test_a_version_that_is_published_while_the_one_before_is_being_loaded_is_served_too(
     repertoire: Repertoire, library: Watched, store: Store
 ) -> None:
@@ -120,6 +126,19 @@ async def test_a_head_that_is_to_stay_on_the_sealed_network_moves_back_and_is_le
     await repertoire.served("other")
     await asyncio.sleep(0.1)  # the repertoire sees the change
     assert version.digest not in library.opened
+
+
+async def test_each_part_of_a_chain_that_is_tuned_moves(repertoire: Repertoire, library: Watched, store: Store) -> None:
+    version = tiny_text.publish_text(store.data_dir)
+    await repertoire.served("lines")
+    sealed = {part.does: part.digest for part in store.artifact(version.digest).manifest.parts}
+    for does in ("reader", "locator"):
+        sealed[does] = retuned(store, sealed[does]).digest
+        await until(lambda: parts_of(repertoire, "lines") == sealed)
+    library.opened.clear()
+    store.publish("other", another(store, 2).digest)
+    await asyncio.sleep(0.1)  # the repertoire sees the change
+    assert not library.opened
 
 
 async def test_a_change_opens_only_what_it_concerns(repertoire: Repertoire, library: Watched, store: Store) -> None:

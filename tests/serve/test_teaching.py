@@ -327,7 +327,7 @@ async def test_a_service_that_stops_lets_go_of_those_who_follow(data_dir: Path, 
     async with running(app) as client:
         following = asyncio.create_task(client.get(f"/v1/jobs/{number}/events"))
         await asyncio.sleep(0.4)
-        app.state.host.close()
+        app.state.service.admission.close()
         assert [kind for kind, _ in events((await asyncio.wait_for(following, 5)).text)] == ["queued"]
 
 

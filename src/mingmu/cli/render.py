@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import indent
 from typing import Any
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from mingmu.core.answers import Answer, Labels
+from mingmu.core.answers import Answer, Labels, tagged
 from mingmu.core.errors import BadRequest, MingmuError, NotFound
 from mingmu.core.labels import on_one_line
 from mingmu.registry.store import Version
@@ -165,7 +165,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     print_rows(("", ""), pairs)
 
 
-def print_rows(columns: Row, rows: Sequence[Row]) -> None:
+def print_rows(columns: Row, rows: Iterable[Row]) -> None:
     """A table for eyes; in a pipe, a line for each row."""
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -204,8 +204,8 @@ def facts(stored: Stored) -> list[tuple[str, str]]:
 
 def answer_json(answer: Answer | MingmuError) -> dict[str, Any]:
     if isinstance(answer, MingmuError):
-        return {"error": error_json(answer)}
-    return answer.document()
+        return {"type": "error", "error": error_json(answer)}
+    return tagged(answer)
 
 
 def error_json(error: MingmuError | OSError) -> dict[str, str]:

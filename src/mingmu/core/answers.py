@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Label:
 class Labels:
     """The answer of a classifier: the top classes, or those of a prediction set, the surest first."""
 
+    type: ClassVar = "labels"
     labels: tuple[Label, ...]
     abstain: bool = False  # too little confidence, or unlike anything the recognizer was taught
 
@@ -49,7 +50,9 @@ class Box:
 class Boxes:
     """The answer of a detector: what it found, the surest first. It may have found nothing."""
 
+    type: ClassVar = "boxes"
     boxes: tuple[Box, ...]
+    scored: bool = True  # whether drawings say the scores, too; else the labels alone
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
@@ -75,6 +78,7 @@ class Text:
 class Texts:
     """The answer of a reader: the lines that it found, from top to bottom. It may have found none."""
 
+    type: ClassVar = "texts"
     texts: tuple[Text, ...]
 
     @property
@@ -115,6 +119,7 @@ class Plate:
 class Plates:
     """The number plates of a picture, the surest first. There may be none."""
 
+    type: ClassVar = "plates"
     plates: tuple[Plate, ...]
 
     @property
@@ -132,6 +137,11 @@ class Plates:
 
 
 Answer = Labels | Boxes | Texts | Plates
+
+
+def tagged(answer: Answer) -> dict[str, Any]:
+    """The answer as JSON has it at every door: its `type` tells it from those of other tasks, and from an error."""
+    return {"type": answer.type} | answer.document()
 
 
 def around(corners: tuple[tuple[float, float], ...]) -> tuple[float, float, float, float]:

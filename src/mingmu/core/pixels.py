@@ -6,12 +6,8 @@ package imports an image codec. What each kind of image becomes is written in do
 
 from __future__ import annotations
 
-import ctypes
 import io
 import math
-import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mingmu.core.errors import BadImage, ImageTooLarge, MingmuError, UnsupportedImage
 from mingmu.core.headers import Header, exif_orientation, read_header
+from mingmu.core.memory import IN_FLIGHT, LARGE, give_back
 
 Pixels = NDArray[np.uint8]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -205,7 +202,7 @@ def _decoded(data: bytes, limits: Limits, frame: Callable[[_Source], Frame]) -> 
         found, spent = frame(source), source.cost
     del source
     if spent >= LARGE:
-        _give_back()
+        give_back()
     return found
 
 
@@ -314,47 +311,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}  # as Pillow stor
 _CODEC_COPIES: dict[type[Image.Image], int] = {WebPImagePlugin.WebPImageFile: 4, AvifImagePlugin.AvifImageFile: 3}  # measured
 
 
-class Budget:
-    """Bytes that decoded images may take at one time; who does not fit waits for its turn, first come, first served."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._spent = 0
-        self._waiting: deque[object] = deque()
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def share(self, count: int) -> Iterator[None]:
-        """Hold `count` bytes of the budget; more than all of it means: alone."""
-        count = min(count, self._limit)
-        turn = object()
-        with self._changed:
-            self._waiting.append(turn)
-            try:
-                self._changed.wait_for(lambda: self._waiting[0] is turn and self._spent + count <= self._limit)
-                self._spent += count
-            finally:
-                self._waiting.remove(turn)
-                self._changed.notify_all()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._spent -= count
-                self._changed.notify_all()
-
-
-IN_FLIGHT = Budget(2**30)  # of the whole process, however many threads decode
-LARGE = 64 * 2**20  # bytes of a decode after which it is worth telling the C library to let go of what is free
 STRIP = 2**18  # pixels that are made opaque at a time: they fit a processor's cache
-
-
-def _give_back() -> None:
-    """Return freed memory to the system; glibc keeps it otherwise. Other C libraries do without."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def _resize(image: Image.Image, box: Box, size: tuple[int, int], resample: Image.Resampling, background: Colour) -> Image.Image:

@@ -19,9 +19,9 @@ from mingmu.core.artifact import ANSWERS, Artifact
 from mingmu.core.doubt import prediction_sets
 from mingmu.core.errors import BadArtifact, BadRequest, Conflict, MingmuError, NoCoverage, NotExplainable, Unproven
 from mingmu.core.head import Head, Scores
-from mingmu.core.manifest import Manifest
+from mingmu.core.manifest import Manifest, digest_of
 from mingmu.core.network import Network
-from mingmu.core.pipeline import Chained, Look, Road, walk
+from mingmu.core.pipeline import Chained, Look, Road, side_by_side, walk
 from mingmu.core.pixels import Frame, Limits, Pixels, PixelSpec, View, whole
 from mingmu.core.probes import alike, check_outputs, check_pixels, probe_images_of, probes_of
 from mingmu.core.runtime import FEATURES, MAP, SCORES, Outputs
@@ -83,6 +83,17 @@ class Recognizer:
     @property
     def digest(self) -> str:
         return self.artifact.digest
+
+    @property
+    def lookers(self) -> tuple[Recognizer, ...]:
+        """Those whose networks look: itself, or of a chain its parts, and where one is a chain, the parts of that."""
+        return tuple(each for part in self.parts.values() for each in part.lookers) if self.parts else (self,)
+
+    @property
+    def runs_on(self) -> str:
+        """The digest of the network that it runs on here; of a chain one of the digests of all, in order."""
+        digests = [looker.network.artifact.digest for looker in self.lookers]
+        return digest_of(" ".join(digests).encode()) if self.parts else digests[0]
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -164,8 +175,10 @@ class Recognizer:
         return Reading((yield from self.chain.road(self.parts, frame, self.manifest)), frame.view, None)
 
     def readings(self, frames: Sequence[Frame]) -> list[Reading]:
-        """What it reads off each of some frames, together if they are of one size."""
-        return [walk(self.road(frame)) for frame in frames] if self.chain else self.readings_from(self.outputs(frames), frames)
+        """What it reads off each of some frames, together if they are of one size; a chain's may have any."""
+        if self.chain:
+            return walk(side_by_side([self.road(frame) for frame in frames]))
+        return self.readings_from(self.outputs(frames), frames)
 
     def read(self, frame: Frame) -> Reading:
         """What it reads off one frame."""

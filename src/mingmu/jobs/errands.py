@@ -192,7 +192,7 @@ def batch(settings: Settings, arguments: Arguments, progress: Progress) -> Resul
         kept["bytes"] = result.stat().st_size
 
     opened = verbs.open_recognizer(settings, arguments["recognizer"], progress)
-    work = folder / f"work-{opened.recognizer.network.artifact.digest[:16]}"
+    work = folder / f"work-{opened.recognizer.runs_on[:16]}"
     with _images(store, arguments) as source:
         done = verbs.run_batch(settings, opened, source, work, options, format, deliver, wait=wait, watch=watch)
     progress("done", 1.0)

@@ -59,12 +59,19 @@ class Library:
             log.warning("%s runs on the sealed network: on its variant (%s) it fails: %s", manifest.name, network.runtime.name, error)
             return self._with_head(artifact, self.sealed(backbone))
 
-    def chosen(self, digest: str) -> str:
-        """The digest of the network that a recognizer is to run on here; raises BadArtifact."""
-        network = digest
-        while beneath := self._artifact(network).manifest.beneath:
-            network = beneath[0]
-        return self.tunings.chosen(network, digest)
+    def chosen(self, digest: str) -> dict[str, str]:
+        """By the digest of each that looks, see `Recognizer.lookers`, that of the network it is to run on here; raises BadArtifact."""
+        found: dict[str, str] = {}
+        known, ahead = {digest}, [digest]
+        while ahead:
+            each = ahead.pop()
+            manifest = self._artifact(each).manifest
+            parts = {part.digest for part in manifest.parts}
+            if not parts:
+                found[each] = self.tunings.chosen(manifest.head.backbone if manifest.head else each, each)
+            ahead += parts - known  # chains may share parts, and chains of chains share many
+            known |= parts
+        return found
 
     def changes(self) -> tuple[int, int]:
         """Numbers that change when there is something new to open, or a network is to run in another way."""

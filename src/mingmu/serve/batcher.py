@@ -145,14 +145,19 @@ class Batcher(Generic[In, Out]):
         return max(1.0, math.ceil(len(self._queue) / (self._rate * self._workers)))
 
     def _take(self) -> list[_Waiting[In, Out]]:
-        """This worker's share of what waits; none sends it to rest."""
+        """This worker's share of what waits."""
         with self._crew.lock:
             fitting = int(min(self._max_batch, max(FEW, self._rate * SPAN)))
             size = min(fitting, math.ceil(len(self._queue) / self._workers))
-            batch = [self._queue.pop(future) for future in list(islice(self._queue, size))]
-            self._idle += not batch
-            self._crew.count(-(not batch))
-            return batch
+            return [self._queue.pop(future) for future in list(islice(self._queue, size))]
+
+    def _goes_on(self) -> bool:
+        """Whether there is more to do for this worker, which otherwise rests."""
+        with self._crew.lock:
+            rests = not self._queue
+            self._idle += rests
+            self._crew.count(-rests)
+            return not rests
 
     def _is_alone(self) -> bool:
         return not self._queue and self._crew.alone()  # whatever waits elsewhere keeps a worker awake
@@ -160,20 +165,25 @@ class Batcher(Generic[In, Out]):
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """One batch, on a thread of the pool; then to the end of the pool's line, where other networks wait for their turn."""
         batch = self._take()
-        if not batch:
-            return
         started = time.monotonic()
+        values = self._values(batch)
+        ran = time.monotonic() - started
         try:
-            values = self._call([waiting.item for waiting in batch], self._is_alone)
+            if self._goes_on():
+                self._crew.pool.submit(self._work, loop)
+            if batch:  # at the very end: the event loop wakes up, and wants Python's lock
+                loop.call_soon_threadsafe(self._deliver, batch, values, started, ran)
+        except RuntimeError:  # the loop or the pool has been closed: nobody waits any more
+            return
+
+    def _values(self, batch: list[_Waiting[In, Out]]) -> Sequence[Out | Exception]:
+        try:
+            values = self._call([waiting.item for waiting in batch], self._is_alone) if batch else ()
             if len(values) != len(batch):
                 raise RuntimeError(f"{len(batch)} items in, {len(values)} answers out")
         except Exception as error:  # noqa: BLE001 - whatever the call raised belongs to the batch's members
-            values = [error] * len(batch)
-        try:
-            loop.call_soon_threadsafe(self._deliver, batch, values, started, time.monotonic() - started)
-            self._crew.pool.submit(self._work, loop)
-        except RuntimeError:  # the loop or the pool has been closed: nobody waits any more
-            return
+            return [error] * len(batch)
+        return values
 
     def _deliver(self, batch: list[_Waiting[In, Out]], values: Sequence[Out | Exception], started: float, ran: float) -> None:
         rate = len(batch) / max(ran, 1e-9)

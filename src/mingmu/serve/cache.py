@@ -18,9 +18,9 @@ Key = tuple[str, str, bytes]
 
 
 async def key_of(served: Served, image: bytes) -> Key:
-    """What an answer depends on: the recognizer, the network that it runs on here, and the image."""
+    """What an answer depends on: the recognizer, the networks that it runs on here, and the image."""
     digest = hashlib.sha256(image) if len(image) <= SMALL else await asyncio.to_thread(hashlib.sha256, image)
-    return served.recognizer.digest, served.recognizer.network.artifact.digest, digest.digest()
+    return served.recognizer.digest, served.recognizer.runs_on, digest.digest()
 
 
 @dataclass(slots=True, eq=False)

@@ -24,7 +24,7 @@ async def create_dataset(request: Request) -> Response:
     service = service_of(request)
     name = query(request, "name").get("name", "")
     check_name(name)
-    with service.host.admitted(), service.budget.hold() as take:
+    with service.admission.admitted() as take:
         take(2 * uploads.PIECE)
         upload = await uploads.save(request, store_of(request).data_dir / "aside", service.settings)
         try:

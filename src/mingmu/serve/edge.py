@@ -40,7 +40,7 @@ class Edge:
             if message["type"] in HEADS:
                 visit.status = message.get("status", SWITCHED)
                 message["headers"].append((b"x-request-id", visit.id.encode()))
-                if self._service.host.closing or waits:  # it may send the body all the same, or never
+                if self._service.admission.closing or waits:  # it may send the body all the same, or never
                     message["headers"].append((b"connection", b"close"))
             elif message["type"] == "websocket.close" and not visit.status:
                 raise NotFound(f"there is no stream at {visit.path}")

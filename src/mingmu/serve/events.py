@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from mingmu.core.errors import QueueFull
 from mingmu.registry.jobs import Job, Jobs
-from mingmu.serve.host import Host
+from mingmu.serve.admission import Admission
 
 MOST_STREAMS = 64  # at a time
 AT_ONCE = 200  # events
@@ -33,8 +33,9 @@ def public(job: Job) -> dict[str, Any]:
 class Streams:
     """The streams that are open; each ends with its job, with its client, or with the service."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, jobs: Jobs, admission: Admission) -> None:
+        self._jobs = jobs
+        self._admission = admission
         self._open = 0
 
     def response(self, number: int, after: int) -> StreamingResponse:
@@ -46,16 +47,16 @@ class Streams:
     async def _counted(self, number: int, after: int) -> AsyncGenerator[bytes]:
         self._open += 1
         try:
-            async with aclosing(_events(self._host, self._host.store.jobs, number, after)) as events:
+            async with aclosing(_events(self._jobs, self._admission, number, after)) as events:
                 async for event in events:
                     yield event
         finally:
             self._open -= 1
 
 
-async def _events(host: Host, jobs: Jobs, number: int, after: int) -> AsyncGenerator[bytes]:
+async def _events(jobs: Jobs, admission: Admission, number: int, after: int) -> AsyncGenerator[bytes]:
     revision, said = -1, time.monotonic()
-    while not host.closing:
+    while not admission.closing:
         seen, revision = revision, await asyncio.to_thread(jobs.revision)
         if revision != seen:
             job = await asyncio.to_thread(jobs.get, number)  # before its events: of a job that is over, all are there

@@ -29,10 +29,11 @@ RECOGNITION: Json = {
     "digest": DIGEST,
     "answers": [
         {
+            "type": "labels",
             "labels": [
                 {"label": "espresso", "score": 0.9531413912773132, "id": "n07920052"},
                 {"label": "cup", "score": 0.013223065063357353, "id": "n07930864"},
-            ]
+            ],
         }
     ],
     "timing_ms": {"decode": 3.044, "queue": 0.046, "network": 35.889, "total": 40.098},
@@ -43,10 +44,11 @@ DETECTION: Json = {
     "digest": "e8721745b9158a257d5a066835f73662dc5514c0cbe85640d895a04bd0e0a08b",
     "answers": [
         {
+            "type": "boxes",
             "boxes": [
                 {"label": "cup", "score": 0.8993, "x": 162.1, "y": 15.4, "width": 260.0, "height": 278.0},
                 {"label": "dining table", "score": 0.7316, "x": 0.1, "y": 0.3, "width": 598.0, "height": 398.5},
-            ]
+            ],
         }
     ],
     "timing_ms": {"decode": 3.1, "queue": 0.1, "network": 40.2, "total": 44.9},

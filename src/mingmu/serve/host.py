@@ -7,9 +7,9 @@ import math
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -22,7 +22,7 @@ from mingmu.core.answers import Answer
 from mingmu.core.artifact import Artifact
 from mingmu.core.cpus import cpu_count
 from mingmu.core.drawing import draw
-from mingmu.core.errors import BadRequest, DeadlineExceeded, NotExplainable, Overloaded, QueueFull
+from mingmu.core.errors import BadRequest, DeadlineExceeded, NotExplainable
 from mingmu.core.network import Network
 from mingmu.core.pipeline import Done, Look, Road, advance
 from mingmu.core.pixels import Frame, Limits, encode_png, is_light
@@ -41,7 +41,6 @@ from mingmu.tasks.saliency import overlay
 
 MOST_DRAWN = 2048  # pixels a side of a picture that is drawn on
 ROADS = 2  # that are gone at a time, for each batch: every one holds a picture as it is, and what was cut out of it
-MAX_UNREAD = 4096  # requests whose body is being read; each takes a few kilobytes besides it
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ _Batchers = dict[tuple[int, int], Batcher[_Work, _Row]]
 
 
 class Host:
-    """The recognizers of one data folder, the threads that they run on, and who is let in."""
+    """The recognizers of one data folder, and the threads that they run on."""
 
     def __init__(self, settings: Settings, company: Company | None = None) -> None:
         company = company or Company()
@@ -113,10 +112,6 @@ class Host:
         self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
         self._cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
         self._watcher: asyncio.Task[None] | None = None
-        self._admitted = 0  # requests that were let in
-        self._working = 0  # those of them whose body is in
-        self._empty = asyncio.Event()
-        self.closing = False
 
     async def start(self, *references: str) -> None:
         """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
@@ -125,55 +120,14 @@ class Host:
         self._watcher = asyncio.create_task(self._repertoire.watch(self.settings.reload_interval))
         self.ready = True
 
-    def close(self) -> None:
-        """Refuse newcomers from now on. Safe to call from a signal handler."""
-        self.ready = False
-        self.closing = True
-
     async def stop(self) -> None:
-        """Refuse newcomers, answer everyone who is in, and let go of the threads."""
-        self.close()
+        """Let go of the threads; everyone who was in has been answered."""
+        self.ready = False
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        if self._admitted:
-            self._empty.clear()
-            await self._empty.wait()
         for pool in (self._decoders, self._workers, self._loaders):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Let one request in, before its body is read; raises QueueFull or Overloaded.
-
-        It does not count as work yet: a client that sends its body slowly must take nobody's place.
-        """
-        if self.closing:
-            raise Overloaded("the service is shutting down")
-        self._check_room()
-        if self._admitted - self._working >= MAX_UNREAD:
-            raise QueueFull(f"the bodies of {MAX_UNREAD} requests are being read already; that is the limit")
-        self._admitted += 1
-        try:
-            yield
-        finally:
-            self._admitted -= 1
-            if not self._admitted:
-                self._empty.set()
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Count a request that was let in as work, now that its body is in; raises QueueFull."""
-        self._check_room()
-        self._working += 1
-        try:
-            yield
-        finally:
-            self._working -= 1
-
-    def _check_room(self) -> None:
-        if self._working >= self.settings.max_queue:
-            raise QueueFull(f"{self._working} requests are already in work; that is the limit (settings: max_queue)")
 
     def waiting(self) -> Counter[str]:
         """How many images wait for a network, by the name of their recognizer."""

@@ -19,11 +19,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from mingmu.core.answers import Wish
+from mingmu.core.answers import Wish, tagged
 from mingmu.core.errors import BadRequest, MingmuError, NotExplainable, NotFound
 from mingmu.serve import datasets, faces, jobs, oip, schemas, teaching, tfserving
+from mingmu.serve.admission import Admission
 from mingmu.serve.attendance import together
-from mingmu.serve.bodies import BODIES_IN_MEMORY, JSON, MAX_TOP, Budget, Source, Url, images_in, media_type_of
+from mingmu.serve.bodies import JSON, MAX_TOP, Source, Url, images_in, media_type_of
 from mingmu.serve.company import Company
 from mingmu.serve.edge import Edge
 from mingmu.serve.events import Streams
@@ -32,21 +33,19 @@ from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
 from mingmu.serve.live import Live
 from mingmu.serve.problems import KINDS, Problem
-from mingmu.serve.queries import Page, flag, query, share
+from mingmu.serve.queries import JPEG, Page, flag, query, share, wants_picture
 from mingmu.serve.replies import json_answer, service_of, store_of
 from mingmu.serve.service import Call, Service
 from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
 
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
-JPEG = "image/jpeg"
 
 
 def create_app(settings: Settings, *, company: Company | None = None, fetch: Fetch | None = None) -> FastAPI:
     """The service of one data folder as an ASGI application, by itself or in company; `fetch` stands in for the network in tests."""
     host = Host(settings, company)
-    budget = Budget(BODIES_IN_MEMORY * settings.max_body_bytes)
-    service = Service(settings, host, Telemetry(host.waiting), budget, fetch or Fetcher(settings))
+    service = Service(settings, host, Telemetry(host.waiting), Admission(settings), fetch or Fetcher(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,11 +61,13 @@ def create_app(settings: Settings, *, company: Company | None = None, fetch: Fet
                 app.state.failure = error  # for whoever runs the app: the ASGI server only says that the start failed
                 raise
             yield
+        service.admission.close()
+        await service.admission.emptied()
         await host.stop()
 
     app: FastAPI = FastAPIOffline(redoc_url=None, title=schemas.TITLE, lifespan=lifespan, redirect_slashes=False)
-    app.state.service, app.state.host, app.state.streams, app.state.failure = service, host, Streams(host), None
-    app.state.live = Live()
+    app.state.service, app.state.host, app.state.failure, app.state.live = service, host, None, Live()
+    app.state.streams = Streams(host.store.jobs, service.admission)
     app.add_middleware(Edge, service=service)
     app.add_exception_handler(HTTPException, _pass_on)
     _add_routes(app)
@@ -161,7 +162,7 @@ async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
     service = service_of(request)
     asked = Asked.of(request)
-    if pictured := request.headers.get("accept", "").partition(";")[0].strip().lower() == JPEG:
+    if pictured := wants_picture(request):
         asked = replace(asked, draw=True)
     reference, content_type = request.path_params["name"], request.headers.get("content-type", "")
     async with service.call(request, reference) as call:
@@ -248,7 +249,7 @@ class _Answerer:
             raise
         self._service.telemetry.saw(self._call.visit, seen)
         answer = self._served.recognizer.interpret(seen.reading, self._asked.wish)
-        document = answer.document()
+        document = tagged(answer)
         if self._asked.explain:
             document["explanation"] = await self._explanation(seen, document["labels"][0]["label"])
         if self._asked.draw:
@@ -260,7 +261,7 @@ class _Answerer:
         try:
             return await self.answer(source)
         except BadRequest as error:
-            return {"error": {"kind": error.kind, "detail": Problem.of(error).detail}}
+            return {"type": "error", "error": {"kind": error.kind, "detail": Problem.of(error).detail}}
 
     async def _explanation(self, seen: Seen, label: str) -> dict[str, str]:
         png = await self._service.host.explain(self._served, seen)

@@ -58,7 +58,7 @@ async def create_job(request: Request) -> Response:
         return await _look_at_what_is_named(request)
     service, form = service_of(request), _form_in_query(request)
     recognizer = await _checked(service, form)
-    with service.host.admitted(), service.budget.hold() as take:
+    with service.admission.admitted() as take:
         take(2 * uploads.PIECE)
         upload = await uploads.save(request, store_of(request).data_dir / "aside", service.settings)
         try:

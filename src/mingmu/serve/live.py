@@ -41,7 +41,7 @@ class Live:
         """Accept a client and answer its frames until it leaves, or the service does. Raises QueueFull, Overloaded, BadRequest."""
         service = service_of(socket)
         _check_origin(socket)
-        if service.host.closing:
+        if service.admission.closing:
             raise Overloaded("the service is shutting down")
         if self._open >= MOST_STREAMS:
             raise QueueFull(f"{self._open} streams are open already; that is the limit")
@@ -83,7 +83,7 @@ class _Newest:
         """Raises QueueFull if there is no memory for it."""
         self.count += 1
         self._memory.close()
-        self._memory.enter_context(self._service.budget.hold())(len(data))
+        self._memory.enter_context(self._service.admission.budget.hold())(len(data))
         dropped = self._frame.dropped + 1 if self._frame else 0
         self._frame = _Frame(self.count, dropped, data, time.monotonic())
         self._changed.set()
@@ -189,15 +189,15 @@ class _Stream:
                 log.error("%s", error, exc_info=error, extra={"request_id": visit.id})
             if not visit.counted:
                 self._service.telemetry.failed(visit, problem.kind)
-            found = {"error": problem.document(visit.id)}
+            found = {"type": "error", "error": problem.document(visit.id)}
         self._visit.counted += 1
         return found | {"timing_ms": visit.milliseconds()}
 
     async def _seen(self, data: bytes, visit: Visit) -> dict[str, Any]:
         service, deadline = self._service, time.monotonic() + self._service.settings.request_timeout
-        with service.host.admitted(), service.budget.hold() as take:
+        with service.admission.admitted() as take:
             take(len(data))
-            with service.host.working():
+            with service.admission.working():
                 try:
                     async with asyncio.timeout(deadline - time.monotonic()):
                         return await self._look(Call(data, deadline, take, visit, service.host.turns()))

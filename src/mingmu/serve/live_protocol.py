@@ -51,7 +51,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
         self._memory.close()
         try:
-            self._memory.enter_context(self._service.budget.hold())(len(self.conn.reader.buffer) + sum(map(len, self.frames)))
+            self._memory.enter_context(self._service.admission.budget.hold())(len(self.conn.reader.buffer) + sum(map(len, self.frames)))
         except QueueFull as error:
             self._fail(CloseCode.TRY_AGAIN_LATER, str(error))
 

@@ -21,7 +21,7 @@ async def live(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Whether requests are taken: 200 after the first real inference, 503 from the moment the service is told to stop."""
-    is_ready = service_of(request).host.ready
+    is_ready = service_of(request).ready
     return json_answer({"ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -43,7 +43,7 @@ async def model_ready(request: Request) -> Response:
     """Whether a model has proven itself; it is loaded if need be."""
     service = service_of(request)
     served = await service.served(_reference(request), request.scope["visit"])
-    return json_answer({"name": served.version.name, "ready": service.host.ready}, 200 if service.host.ready else 503)
+    return json_answer({"name": served.version.name, "ready": service.ready}, 200 if service.ready else 503)
 
 
 async def infer(request: Request) -> Response:

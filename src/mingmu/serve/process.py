@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Refuse newcomers at once. The signal is not raised again, so that the process exits with 0."""
-        self._app.state.host.close()
+        self._app.state.service.admission.close()
         self.force_exit = self.should_exit and sig == signal.SIGINT  # Ctrl-C again: now
         self.should_exit = True
 

@@ -108,6 +108,7 @@ class Protocol(HttpToolsProtocol):
             self._start_timer()
 
     def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]  # before the request is counted and logged
         super().on_response_complete()
         if self.cycle.response_complete:  # otherwise the next request has come in already
             self._start_timer()
@@ -144,8 +145,8 @@ class Protocol(HttpToolsProtocol):
 
 
 class Corked:
-    """A transport that sends what is written in one turn of the event loop together: the head of an answer and its body
-    in one packet, and with one call of the system."""
+    """A transport that holds what is written until the answer is complete, or the event loop's turn ends: the head of an
+    answer and its body go in one packet, and with one call of the system."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -155,15 +156,16 @@ class Corked:
     def write(self, data: bytes) -> None:
         """Send soon."""
         if not self._held:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
 
     def close(self) -> None:
         """Send what is held, then close."""
-        self._send()
+        self.flush()
         self._transport.close()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Send what is held now."""
         if self._held:
             self._transport.write(b"".join(self._held))
             self._held.clear()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from mingmu.core.errors import BadArtifact, MingmuError
@@ -27,7 +27,7 @@ class Served:
 
     version: Version
     recognizer: Recognizer
-    chosen: str  # the digest of the network that it was to run on here when it was loaded
+    chosen: Mapping[str, str]  # when it was loaded: by the digest of each that looks, that of the network that it was to run on here
 
 
 class Repertoire:
@@ -91,7 +91,7 @@ class Repertoire:
             del self._served[next(iter(self._served))]
 
     async def _refresh(self, changes: tuple[int, int]) -> bool:
-        """Bring what is loaded to its newest version, and to the network it is to run on; new versions first.
+        """Bring what is loaded to its newest version, and to the networks it is to run on; new versions first.
 
         What does not prove itself leaves the old in place. False if not everything could be judged for now: it is worth
         another try.
@@ -112,13 +112,17 @@ class Repertoire:
             judged &= await self._renew(reference, loaded[reference])
         return judged
 
-    def _wanted(self, loaded: Mapping[str, Served]) -> dict[str, tuple[Version, str]]:
-        """The version that each reference means now, and the network it is to run on; without those that mean nothing any more."""
-        found = self._library.store.resolve_all(loaded)
-        networks = {reference: loaded[reference].recognizer.network.backbone for reference in found}
-        tunings = {network: self._library.tunings.get(network) for network in {*networks.values()}}
-        chosen = {each: tuning.runs(found[each].digest) if (tuning := tunings[network]) else network for each, network in networks.items()}
-        return {reference: (version, chosen[reference]) for reference, version in found.items()}
+    def _wanted(self, loaded: Mapping[str, Served]) -> dict[str, tuple[Version, dict[str, str]]]:
+        """The version that each reference means now, and the networks it is to run on; without those that mean nothing any more."""
+        tuning_of = cache(self._library.tunings.get)  # many heads share a network
+
+        def chosen(looker: Recognizer) -> str:
+            network = looker.network.backbone
+            return tuning.runs(looker.digest) if (tuning := tuning_of(network)) else network
+
+        versions = self._library.store.resolve_all(loaded)
+        lookers = {reference: loaded[reference].recognizer.lookers for reference in versions}
+        return {each: (versions[each], {looker.digest: chosen(looker) for looker in those}) for each, those in lookers.items()}
 
     async def _renew(self, reference: str, old: Served) -> bool:
         """Put what a reference means now in the place of what it meant; false if that could not be judged for now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
@@ -14,8 +14,9 @@ from mingmu.serve import examples, face_schemas, job_schemas, teaching_schemas, 
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.oip_json import InferJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, is_plain
+from mingmu.serve.queries import JPEG
 from mingmu.serve.service import MAX_TIMEOUT_MS
-from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, REF, Described, Listing, Strict
+from mingmu.serve.shapes import BINARY, DRAW, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, REF, Described, Listing, Strict
 from mingmu.serve.shapes import model as _model
 
 TITLE = "Mingmu"
@@ -53,6 +54,7 @@ class DrawnSchema(Strict):
 class LabelsSchema(DrawnSchema):
     """What a classifier says of one image."""
 
+    type: Literal["labels"]
     labels: list[LabelSchema] = Field(description="The surest first.")
     abstain: bool | None = None
     explanation: ExplanationSchema | None = None
@@ -75,6 +77,7 @@ class BoxSchema(Strict):
 class BoxesSchema(DrawnSchema):
     """What a detector found in one image."""
 
+    type: Literal["boxes"]
     boxes: list[BoxSchema] = Field(description="The surest first; there may be none.")
 
 
@@ -90,6 +93,7 @@ class TextSchema(Strict):
 class TextsSchema(DrawnSchema):
     """The lines of text in one image."""
 
+    type: Literal["texts"]
     texts: list[TextSchema] = Field(description="From top to bottom; there may be none.")
 
 
@@ -116,16 +120,18 @@ class PlateSchema(Strict):
 class PlatesSchema(DrawnSchema):
     """The number plates in one image."""
 
+    type: Literal["plates"]
     plates: list[PlateSchema] = Field(description="The surest first; there may be none.")
 
 
 class ErrorSchema(Strict):
     """What was wrong with one of several images."""
 
+    type: Literal["error"]
     error: ImageErrorSchema
 
 
-Answered = LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema  # told apart by the one field that each must have
+Answered = Annotated[LabelsSchema | BoxesSchema | TextsSchema | PlatesSchema | ErrorSchema, Field(discriminator="type")]
 
 
 class TimingSchema(BaseModel):
@@ -290,10 +296,6 @@ OVERLAP = {
     "name": "overlap", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}, "example": 0.45,
     "description": "Of two boxes of a label that share more of their union than this, the surer one is given.",
 }  # fmt: skip
-DRAW = {
-    "name": "draw", "in": "query", "schema": {"type": "boolean", "default": False},
-    "description": "Adds the image, with the answer drawn on it. For one image, `Accept: image/jpeg` gives that alone.",
-}  # fmt: skip
 TIMEOUT = {
     "name": "X-Request-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
     "description": "Drop the request (504) this many milliseconds after its head arrived.",
@@ -339,7 +341,7 @@ RECOGNITION = {
         "schema": {"$ref": REF + "RecognitionSchema"},
         "examples": {"labels": {"value": examples.RECOGNITION}, "boxes": {"value": examples.DETECTION}},
     },
-    "image/jpeg": BINARY,
+    JPEG: BINARY,
 }
 ROUTES: Described = {
     ("GET", "/v1/recognizers"): ("recognizers", PAGED, None, _model("RecognizersSchema", examples.RECOGNIZERS), (400, 500, 503)),

@@ -1,4 +1,4 @@
-"""What all routes share: the host, the limits, the metrics, and the way a request comes in."""
+"""What all routes share: the host, who is let in, the metrics, and the way a request comes in."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from starlette.requests import Request
 
 from mingmu.core.answers import ANY
 from mingmu.core.errors import BadRequest
+from mingmu.serve.admission import Admission
 from mingmu.serve.attendance import attended
-from mingmu.serve.bodies import Budget, Take, read_body
+from mingmu.serve.bodies import Take, read_body
 from mingmu.serve.fetch import Fetch
 from mingmu.serve.host import Host, Served
 from mingmu.serve.telemetry import Telemetry, Visit
@@ -49,10 +50,15 @@ class Service:
     settings: Settings
     host: Host
     telemetry: Telemetry
-    budget: Budget
+    admission: Admission
     fetch: Fetch
     # One thread: several would hold Python's lock in turn, and the event loop would wait for all of them
     _reader: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, thread_name_prefix="read"))
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered now."""
+        return self.host.ready and not self.admission.closing
 
     @property
     def max_images(self) -> int:
@@ -70,13 +76,13 @@ class Service:
         visit: Visit = request.scope["visit"]
         if known := self.host.known(reference):
             visit.meets(known)
-        with self.host.admitted(), self.budget.hold() as take:
+        with self.admission.admitted() as take:
             deadline = visit.arrived + timeout_of(request.headers)
             body = await read_body(request.receive, request.headers, self.settings, take, deadline)
             visit.bytes = len(body)
             if deadline == math.inf:
                 deadline = time.monotonic() + self.settings.request_timeout
-            with self.host.working():
+            with self.admission.working():
                 async with attended(request.receive, deadline):
                     yield Call(body, deadline, take, visit, self.host.turns())
 

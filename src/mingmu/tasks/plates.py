@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from mingmu.core.answers import Plate, Plates, Wish
 from mingmu.core.manifest import DetectSpec, Manifest, PlatesSpec
 from mingmu.core.pipeline import Look, Road
-from mingmu.core.pixels import Frame, View
-from mingmu.core.recognizer import Recognizer
+from mingmu.core.pixels import Frame, PixelSpec, View
+from mingmu.core.recognizer import Reading, Recognizer
 from mingmu.core.runtime import BOXES, LANDMARKS, Outputs, Pixels
+from mingmu.tasks.boxes import Found
 from mingmu.tasks.detect import seen
 from mingmu.tasks.locate import CORNERS
+from mingmu.tasks.outlines import outline
 from mingmu.tasks.plate_rules import PATTERNS, Pattern, allowed, bare, kind_of, ranked
 from mingmu.tasks.read import Line
 from mingmu.tasks.rectification import rectified, size_of
@@ -29,6 +31,8 @@ MOST = 20  # plates of a picture that are read
 SQUARE = 2.8  # times as wide as high; a plate below may have two lines, or be seen from the side
 UPPER, LOWER = 0.43, 0.38  # of the height: where the first of two lines ends, and where the second begins
 SAME = 0.3  # of the larger one: boxes of two detectors that share more are of one plate
+LARGE = 0.4  # of a picture's width; what seems to fill more may be a part of a plate
+BRIGHT, DARKEST = 230.0, 10.0  # levels that the brightest hundredth of a picture is brought to, and is taken to have at least
 WITHIN = 0.5  # of the smaller one, in a surer box of the same detector: then it is of no plate of its own
 ANY_WISH = Wish()
 
@@ -59,10 +63,10 @@ class PlatesRoad:
     def road(self, parts: Mapping[str, Recognizer], frame: Frame, manifest: Manifest) -> Road[Outputs]:
         """Boxes and corners in pixels of the frame, what each plate may say, the character that the rules choose first, its colour."""
         rules = manifest.plates.rules if manifest.plates else "latin"
-        found = yield from _seen(parts[DETECTOR], parts[READER], frame, manifest, PATTERNS[rules])
+        found = yield from _seen(parts[DETECTOR], parts[READER], frame, manifest, PATTERNS[rules], twice=True)
         if CHINESE_DETECTOR in parts and CHINESE_READER in parts:
             patterns = PATTERNS["chinese"]
-            more = yield from _seen(parts[CHINESE_DETECTOR], parts[CHINESE_READER], frame, manifest, patterns)
+            more = yield from _seen(parts[CHINESE_DETECTOR], parts[CHINESE_READER], frame, manifest, patterns, twice=False)
             more = [each for each in more if allowed(each.line.text(manifest.labels), patterns)]
             found = more + [each for each in found if not any(_common(each.box, other.box, max) > SAME for other in more)]
         return {
@@ -116,22 +120,48 @@ def ground_of(crop: Pixels) -> int:
     return 3 if high == green and green > 1.12 * red else 4 if min(red, green) > 1.3 * blue else -1
 
 
-def _places(rows: Outputs, view: View, detector: Manifest) -> tuple[Corners, Corners]:
-    """Boxes [N, 4] and corners [N, 4, 2] of the plates in pixels of the picture."""
-    found = seen(rows, view, detector.detect or DetectSpec(), ANY_WISH)
-    kept = _apart(found.boxes.astype(np.float64))[:MOST]
-    boxes = found.boxes[kept].astype(np.float64)
-    if LANDMARKS in rows:
-        return boxes, view.points_back(rows[LANDMARKS][found.rows[kept]]).astype(np.float64)
-    left, top, right, bottom = boxes.T
-    return boxes, np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
+def _found(detector: Recognizer, picture: Pixels, *, twice: bool) -> Road[tuple[Corners, Corners]]:
+    """Boxes [N, 4] and corners [N, 4, 2] of the plates in a picture; `twice`: looking again, where it shows none or is filled by one."""
+    spec = detector.manifest.pixels
+    (first,) = yield Look(detector, [spec.frame_of(picture)])
+    found = _plates(first, detector.manifest)
+    if twice and (not len(found.boxes) or np.ptp(found.boxes[:, ::2], axis=1).max() > LARGE * picture.shape[1]):
+        (second,) = yield Look(detector, [_from_afar(spec, picture)])
+        again = _plates(second, detector.manifest)
+        if again.scores.max(initial=0) > found.scores.max(initial=0):
+            first, found = second, again
+    boxes = found.boxes.astype(np.float64)
+    if LANDMARKS in first.rows:
+        return boxes, first.view.points_back(first.rows[LANDMARKS][found.rows]).astype(np.float64)
+    return boxes, np.array([outline(picture, box) for box in boxes]).reshape(-1, 4, 2)
 
 
-def _seen(detector: Recognizer, reader: Recognizer, frame: Frame, manifest: Manifest, patterns: Sequence[Pattern]) -> Road[list[_Seen]]:
+def _from_afar(spec: PixelSpec, picture: Pixels) -> Frame:
+    """A picture in the middle of a frame, half as large as it could be, and if it is dark, in better light."""
+    height, width = picture.shape[:2]
+    scale = min(spec.size[0] / width, spec.size[1] / height) / 2
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    small = spec.model_copy(update={"size": inner, "fit": "squash"}).frame_of(picture).pixels
+    light = max(1.0, BRIGHT / max(DARKEST, float(np.percentile(small, 99))))
+    pixels = np.full((*spec.size[::-1], 3), spec.pad_colour, np.uint8)
+    x, y = (spec.size[0] - inner[0]) // 2, (spec.size[1] - inner[1]) // 2
+    pixels[y : y + inner[1], x : x + inner[0]] = np.minimum(small * light, 255)
+    across, down = width / inner[0], height / inner[1]
+    left, top = -x * across, -y * down
+    return Frame(pixels, (width, height), (left, top, left + spec.size[0] * across, top + spec.size[1] * down))
+
+
+def _plates(reading: Reading, detector: Manifest) -> Found:
+    """The boxes of plates in pixels of the picture."""
+    found = seen(reading.rows, reading.view, detector.detect or DetectSpec(), ANY_WISH)
+    return found[np.array(_apart(found.boxes.astype(np.float64))[:MOST], np.int64)]
+
+
+def _seen(
+    detector: Recognizer, reader: Recognizer, frame: Frame, manifest: Manifest, patterns: Sequence[Pattern], *, twice: bool
+) -> Road[list[_Seen]]:
     """The plates that one detector finds, as one reader reads them."""
-    looked_at = detector.manifest.pixels.frame_of(frame.pixels)
-    (reading,) = yield Look(detector, [looked_at])
-    boxes, corners = _places(reading.rows, looked_at.view, detector.manifest)
+    boxes, corners = yield from _found(detector, frame.pixels, twice=twice)
     crops = [rectified(frame.pixels, each) for each in corners]
     pieces = [_pieces(crop, each) for crop, each in zip(crops, corners, strict=True)]
     lines = yield from lines_of(reader, [piece for some in pieces for piece in some])

@@ -38,11 +38,12 @@ class TextRoad:
         (found,) = yield Look(parts[LOCATOR], [locator])
         corners = locator.view.points_back(found.rows[CORNERS]).astype(np.float64)
         corners = corners[reading_order(corners)]
-        corners = np.array([np.roll(each, -1, axis=0) if _stands(each) else each for each in corners]).reshape(-1, 4, 2)
+        standing = np.array([_stands(each) for each in corners], bool)
+        corners[standing] = np.roll(corners[standing], -1, axis=1)
         crops = [rectified(frame.pixels, each) for each in corners]
         turner = parts[TURNER].manifest.pixels
         seen = yield Look(parts[TURNER], [turner.frame_of(_beginning(turner, crop)) for crop in crops])
-        doubtful = [at for at, reading in enumerate(seen) if reading.scores[1] > TURNED]
+        doubtful = [at for at, reading in enumerate(seen) if standing[at] or reading.scores[1] > TURNED]
         lines = yield from lines_of(parts[READER], [*crops, *(np.ascontiguousarray(crops[at][::-1, ::-1]) for at in doubtful)])
         for at, turned in zip(doubtful, lines[len(crops) :], strict=True):
             if _sureness(turned) >= _sureness(lines[at]):

@@ -96,7 +96,7 @@ def run_batch(
     recognizer = opened.recognizer
     recognizer.check(options.wish)
     check_format(format)
-    networks = {"recognizer": recognizer.digest, "network": recognizer.network.artifact.digest}
+    networks = {"recognizer": recognizer.digest, "network": recognizer.runs_on}
     with Work.open(folder, source, {**networks, **source.about, **asdict(options)}, restart, wait) as work:
         done = work.done
         watch(done, work.images)

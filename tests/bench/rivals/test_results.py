@@ -5,7 +5,22 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from bench.load import Load
-from bench.rivals.results import BATCHING, CONNECTIONS, QUICKSTART, Ceiling, Entry, Visit, page, plot, ratios, section, span, table
+from bench.rivals.results import (
+    BATCHING,
+    CONNECTIONS,
+    KEPT,
+    QUICKSTART,
+    Ceiling,
+    Entry,
+    Result,
+    Visit,
+    page,
+    plot,
+    ratios,
+    section,
+    span,
+    table,
+)
 
 
 def entry(server: str, rates: tuple[float, ...], kind: str = BATCHING, failures: int = 0) -> Entry:
@@ -41,19 +56,20 @@ def test_mingmu_is_compared_with_the_best_rival_and_the_median_quickstart() -> N
 
 def test_nothing_is_compared_where_mingmu_or_its_rivals_did_not_run(ceiling: Ceiling) -> None:
     assert ratios([entry("a", (60,))]) == ratios([entry("Mingmu", (60,))]) == ""
-    assert "### general, their quickstarts" not in section(ceiling, [entry("a", (60,))])
+    assert "### general, their quickstarts" not in section(Result(ceiling, [entry("a", (60,))], "3 rounds."))
 
 
 def test_the_page_names_the_machine_and_shows_the_plot(ceiling: Ceiling) -> None:
-    text = page([ceiling], [entry("Mingmu", (90,))], "3 rounds.", "rivals.svg")
+    result = Result(ceiling, [entry("Mingmu", (90,))], "3 rounds.")
+    text = page([KEPT.validate_json(KEPT.dump_json(result))], "rivals.svg")
     assert text.startswith("# Beside the rivals\n")
     assert "cores of" in text
     assert "](rivals.svg)" in text
-    assert "## general" in text
+    assert "## general\n\n3 rounds. Ceiling in process: 100 (90–110) images/s" in text
 
 
 def test_the_plot_is_well_formed_and_no_bar_leaves_it(ceiling: Ceiling) -> None:
-    drawn = ElementTree.fromstring(plot([ceiling], [entry("<a> & b", (120,)), entry("c", (10,), QUICKSTART)]))
+    drawn = ElementTree.fromstring(plot([Result(ceiling, [entry("<a> & b", (120,)), entry("c", (10,), QUICKSTART)], "")]))
     bars = [element for element in drawn.iter("{http://www.w3.org/2000/svg}rect") if element.get("x")]
     assert len(bars) == 2
     assert all(float(bar.attrib["x"]) + float(bar.attrib["width"]) <= 720 for bar in bars)

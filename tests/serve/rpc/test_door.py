@@ -112,7 +112,7 @@ async def test_health_is_checked_as_grpc_does(client: Client) -> None:
     ask = client.channel.unary_unary(check.path, check.request.SerializeToString, check.response.FromString)
     for name in ("", PROTOCOL.service):
         assert (await ask(check.request(service=name))).status == 1
-    client.app.state.host.close()
+    client.app.state.service.admission.close()
     assert (await ask(check.request())).status == 2
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await ask(check.request(service="other"))
@@ -289,7 +289,7 @@ async def test_an_idle_stream_does_not_keep_the_service_from_closing(start: Star
         stream = client.stream()
         await stream.write(PROTOCOL.messages["ModelInferRequest"](model_name="tiny", inputs=[images(red_png)]))
         assert (await stream.read()).infer_response.outputs
-        client.app.state.host.close()
+        client.app.state.service.admission.close()
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
 
@@ -349,7 +349,7 @@ async def test_the_clients_deadline_is_kept_and_its_work_dropped(client: Client,
 
 
 async def test_the_default_deadline_is_kept(start: Start, red_png: bytes) -> None:
-    async with start(request_timeout=0.05) as client:
+    async with start(request_timeout=1) as client:
         client.app.state.host.see = stuck = Stuck()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await client.infer(images(red_png), options={"timeout": None})
@@ -409,7 +409,7 @@ async def test_calls_without_a_message_keep_health_from_nobody(start: Start, mon
 
 async def test_a_full_service_refuses_at_once_and_says_when_to_return(start: Start, red_png: bytes) -> None:
     async with start(max_queue=1) as client:
-        with client.app.state.host.working(), pytest.raises(grpc.aio.AioRpcError) as refused:
+        with client.app.state.service.admission.working(), pytest.raises(grpc.aio.AioRpcError) as refused:
             await client.infer(images(red_png))
         assert (refused.value.code(), kind_of(refused.value)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "queue-full")
         assert int(dict(refused.value.trailing_metadata())["grpc-retry-pushback-ms"]) >= 1000
@@ -417,7 +417,7 @@ async def test_a_full_service_refuses_at_once_and_says_when_to_return(start: Sta
 
 
 async def test_http_and_grpc_bodies_share_their_memory(client: Client, red_png: bytes) -> None:
-    with client.app.state.service.budget.hold() as take:
+    with client.app.state.service.admission.budget.hold() as take:
         take(8 * 64 * 2**20)
         with pytest.raises(grpc.aio.AioRpcError, match="memory set aside for bodies"):
             await client.infer(images(red_png))
@@ -425,7 +425,7 @@ async def test_http_and_grpc_bodies_share_their_memory(client: Client, red_png: 
 
 
 async def test_a_closing_service_is_unavailable(client: Client, red_png: bytes) -> None:
-    client.app.state.host.close()
+    client.app.state.service.admission.close()
     assert not (await client.call("ServerReady")).ready
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await client.infer(images(red_png))

@@ -26,7 +26,7 @@ async def check(service: Service, request: Any, visit: Visit) -> Fields:
     known = ("", proto("inference").service)
     if request.service not in known:
         raise NotFound(f"no service {request.service[:100]!r}; there is {known[1]}")
-    return {"status": "SERVING" if service.host.ready else "NOT_SERVING"}
+    return {"status": "SERVING" if service.ready else "NOT_SERVING"}
 
 
 async def server_live(service: Service, request: Any, visit: Visit) -> Fields:
@@ -34,7 +34,7 @@ async def server_live(service: Service, request: Any, visit: Visit) -> Fields:
 
 
 async def server_ready(service: Service, request: Any, visit: Visit) -> Fields:
-    return {"ready": service.host.ready}
+    return {"ready": service.ready}
 
 
 async def server_metadata(service: Service, request: Any, visit: Visit) -> Fields:
@@ -44,7 +44,7 @@ async def server_metadata(service: Service, request: Any, visit: Visit) -> Field
 async def model_ready(service: Service, request: Any, visit: Visit) -> Fields:
     """Whether a model has proven itself; it is loaded if need be."""
     await service.served(inference.reference(request.name, request.version), visit)
-    return {"ready": service.host.ready}
+    return {"ready": service.ready}
 
 
 async def model_metadata(service: Service, request: Any, visit: Visit) -> Fields:

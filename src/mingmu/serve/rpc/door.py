@@ -17,7 +17,7 @@ from typing import Any
 
 from mingmu.core.errors import BadRequest, BadSettings, DeadlineExceeded, MingmuError, MissingExtra, Overloaded, SlowBody
 from mingmu.serve import inference
-from mingmu.serve.host import MAX_UNREAD
+from mingmu.serve.admission import MAX_UNREAD
 from mingmu.serve.problems import Problem
 from mingmu.serve.rpc.calls import CALLS, Handler, check
 from mingmu.serve.rpc.codes import MAX_DETAILS, code_of, metadata_of
@@ -118,7 +118,7 @@ class Door:
     async def _infer(self, _: Any, context: Any) -> bytes:
         """ModelInfer: one request, one answer."""
         async with self._visit(proto("inference").methods["ModelInfer"].path, context) as visit:
-            with self._service.host.admitted(), self._service.budget.hold() as take:
+            with self._service.admission.admitted() as take:
                 patience = self._service.settings.body_timeout
                 async with self._reads.one(context.peer(), patience):
                     data = await _message(context, patience)
@@ -129,7 +129,7 @@ class Door:
         """The ModelInferResponse to a ModelInferRequest that has been let in."""
         service, deadline, visit.bytes = self._service, self._deadline(context), len(data)
         take(len(data))
-        with service.host.working():
+        with service.admission.working():
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     call = Call(data, deadline, take, visit, service.host.turns())
@@ -145,7 +145,7 @@ class Door:
         stream = Stream(context, self._streamed, self._service.settings.body_timeout)
         try:
             async with self._places.one(context.peer(), 0):
-                if self._service.host.closing:
+                if self._service.admission.closing:
                     raise Overloaded("the service is shutting down")
                 self._streams.add(stream)
                 await stream.run()
@@ -160,7 +160,7 @@ class Door:
         method = proto("inference").methods["ModelStreamInfer"]
         try:
             async with self._told(Visit(_request_id(context), "GRPC", method.path)) as visit:
-                with self._service.host.admitted(), self._service.budget.hold() as take:
+                with self._service.admission.admitted() as take:
                     return method.response(infer_response=await self._answer(data, take, visit, context))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the stream goes on
             _let_go(error)
