@@ -23,7 +23,7 @@ def shrink(
     ] = None,
     keep: Annotated[
         float | None,
-        typer.Option(min=0.05, max=1.0, help="The share of multiplications that is kept.", show_default="0.5; 1 with --net"),
+        typer.Option(min=0.05, max=1.0, help="The share of multiplications that is kept.", show_default="0.7; 1 with --net"),
     ] = None,
     net: Annotated[str | None, typer.Option(help="Let this network learn from it, or timm:NAME.", show_default="its own")] = None,
     recipe: Annotated[
