@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -93,10 +94,13 @@ async def soak(server: Service, images: Sequence[bytes], seconds: float) -> tupl
     return seen, samples
 
 
-def growth(samples: Sequence[float]) -> tuple[float, float]:
-    """Memory after the warm-up, which is the first tenth, and at the end: each the median over a tenth."""
-    tenth = max(1, len(samples) // 10)
-    return statistics.median(samples[tenth : 2 * tenth]), statistics.median(samples[-tenth:])
+def growth(samples: Sequence[float]) -> str:
+    """How the memory went, in words: the median of each tenth of the time, and what it gained after the first, the warm-up."""
+    bounds = [len(samples) * tenth // 10 for tenth in range(11)]
+    tenths = [statistics.median(samples[low : max(high, low + 1)]) for low, high in pairwise(bounds)]
+    gained, most = tenths[-1] - tenths[1], max(samples)
+    shown = " ".join(f"{each:.0f}" for each in tenths)
+    return f"memory by tenths, MB: {shown}; {most:.0f} at most; gained {gained:+.1f} MB = {gained / tenths[1]:+.2%} since the second"
 
 
 def heads_on_two_backbones(store: Store, network: Network) -> list[str]:
@@ -154,15 +158,11 @@ def main() -> None:
         verbs.open_recognizer(settings, "general")
         with service(settings.data_dir, log_level="error") as server:
             seen, samples = uvloop.run(soak(server, images, seconds))
-        warm, end = growth(samples)
-        print(f"{sum(seen.values())} requests in {seconds / 60:.1f} minutes; memory {warm:.0f} MB after the warm-up, {end:.0f} at the end")
-        print(f"  gained {end - warm:+.1f} MB = {100 * (end / warm - 1):+.2f} %")
+        print(f"{sum(seen.values())} requests in {seconds / 60:.1f} minutes; {growth(samples)}")
         for (kind, status), count in sorted(seen.items()):
             print(f"  {count:7} {kind}: {status or 'no answer'}")
         loaded = cycle(settings, images, cycles)
-    warm, end = growth(loaded)
-    print(f"{cycles} versions loaded and dropped; memory {warm:.0f} MB after a tenth, {end:.0f} at the end, {max(loaded):.0f} at most")
-    print(f"  gained {end - warm:+.1f} MB = {100 * (end / warm - 1):+.2f} %")
+    print(f"{cycles} versions loaded and dropped; {growth(loaded)}")
 
 
 if __name__ == "__main__":
