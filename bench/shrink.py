@@ -23,7 +23,7 @@ from typing import Any
 from bench.accuracy import SETS
 from bench.train import FULL, QUICK, laid_out, mingmu
 from mingmu.evaluate.pareto import pareto, pareto_page
-from mingmu.registry.tuning import Trial
+from mingmu.registry.tuning import Accuracy, Trial
 
 PLOT = Path(__file__).resolve().parents[1] / "docs/shrink.svg"
 SET, NAME = "sign-digits", "signs"
@@ -42,7 +42,7 @@ def shrunk(data_dir: Path, *asked: str) -> dict[str, Any]:
 
 def told(trial: Trial) -> str:
     """A line about a network."""
-    right = f"{trial.accuracy.right / trial.accuracy.photos:.1%} right" if trial.accuracy else "not asked"
+    right = f"{trial.accuracy.right / trial.accuracy.photos:.1%} right" if isinstance(trial.accuracy, Accuracy) else "not asked"
     speed = f"{trial.ratio:.2f} times as fast, {trial.lone_ms:.1f} ms" if trial.ratio and trial.lone_ms else "not timed"
     return f"  {trial.what}: {right}, {speed}, {trial.megabytes} MB; {'passed' if trial.passed else 'REFUSED'}: {trial.verdict}"
 

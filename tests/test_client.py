@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import io
 import json
+import os
+import stat
 import threading
 import time
 import zipfile
@@ -527,9 +529,10 @@ def test_versions_and_datasets_are_looked_after(
 
 
 FACES = [
-    ("verify_faces", (b"one", b"other"), {"false_match_rate": 1e-4}, "/v1/faces/verify?false_match_rate=0.000100"),
+    ("verify_faces", (b"one", b"other"), {"false_match_rate": 1e-4}, "/v1/faces/verify?false_match_rate=0.0001"),
     ("enrol", ("family", "Zo\u00eb", b"one", b"other"), {}, "/v1/faces/galleries/family/people?person=Zo%C3%AB&force=false"),
     ("identify", ("family", b"one"), {}, "/v1/faces/galleries/family/identify"),
+    ("identify", ("family", b"one"), {"draw": True}, "/v1/faces/galleries/family/identify?draw=true"),
     ("remove_person", ("family", "Ada"), {}, "/v1/faces/galleries/family/people?person=Ada"),
 ]
 
@@ -543,6 +546,23 @@ def test_faces_are_asked_about(
     asked, _, body = service.only
     assert (asked, said) == (path, None if method == "remove_person" else {"same": True})
     assert all(image in body for image in arguments if isinstance(image, bytes))
+
+
+def test_people_come_page_by_page_and_an_export_into_a_file(service: Service, ask: Asker, tmp_path: Path) -> None:
+    service.responses = [page("people", [{"person": "Ada"}], "Ada"), page("people", [{"person": "Bob"}])]
+    assert ask.all(service.url, "people", "family") == [{"person": "Ada"}, {"person": "Bob"}]
+    assert [path for path, _, _ in service.requests] == [f"/v1/faces/galleries/family/people{more}" for more in ("", "?after=Ada")]
+    out = tmp_path / "ada.json"
+    service.responses = [problem(404, "not-found")]
+    with pytest.raises(NotFound):
+        ask(service.url, "export_gallery", "family", out)
+    assert not any(tmp_path.iterdir())
+    service.responses = [json_of({"people": []})]
+    ask(service.url, "export_gallery", "family", out, person="Ada")
+    assert json.loads(out.read_bytes()) == {"people": []}
+    assert service.requests[-1][0] == "/v1/faces/galleries/family/export?person=Ada"
+    if os.name == "posix":
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
 def test_an_audit_gives_the_dataset_with_its_findings_and_an_evaluation_its_report(service: Service, ask: Asker) -> None:

@@ -79,9 +79,7 @@ def test_rows_of_a_batch_have_boxes(run: Run, photo: Path, tmp_path: Path) -> No
         ("batch {folder} --out {folder}/rows.csv --recognizer tiny --threshold 0.5", "tiny gives labels"),
         ("batch {folder} --out {folder}/rows.csv --recognizer quarters --coverage 0.9", "promise no coverage"),
         ("evaluate quarters {folder}", "none of 1 photos has a box"),
-        ("compare quarters tiny {folder}", "no classifier; compare is for classifiers"),
-        ("compress quarters --data {folder}", "no classifier; compress is for classifiers"),
-        ("tune quarters --data {folder}", "no classifier; tuning with photos is for classifiers"),
+        ("compare quarters tiny {folder}", "one gives labels and the other boxes; compare two of a kind"),
         ("teach {folder} --name new --backbone quarters", "whole model without features"),
     ],
 )

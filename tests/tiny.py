@@ -93,11 +93,12 @@ def whole_graph(steep: float = 1.0) -> bytes:
 QUARTERS = np.array([[0, 0, 4, 4], [4, 4, 8, 8], [0, 0, 4, 3.6]], np.float32)
 
 
-def detector_graph(moved: float = 0.0) -> bytes:
-    """A detector that looks at the left upper and the right lower quarter: scores are their mean colours.
+def detector_graph(moved: float = 0.0, *, sure: float = 1.0, turned: bool = False) -> bytes:
+    """A detector that looks at the left upper and the right lower quarter: scores are their mean colours, or a share of these.
 
-    A third box lies in the first one, and has nine tenths of its scores. The boxes may be moved by some pixels.
+    A third box lies in the first one, and has nine tenths of its scores. The boxes may be moved by some pixels, or come the last one first.
     """
+    order = slice(None, None, -1 if turned else 1)
     nodes = [helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT)]
     for name, start, end in (("first", "zero", "four"), ("second", "four", "eight")):
         nodes.append(helper.make_node("Slice", ["floats", start, end, "axes"], [name]))
@@ -115,17 +116,17 @@ def detector_graph(moved: float = 0.0) -> bytes:
         "axes": np.array([1, 2]),
         "one": np.array([1]),
         "nothing": np.array(0, np.float32),
-        "quarters": QUARTERS[None] + np.float32(moved),
+        "quarters": QUARTERS[None, order] + np.float32(moved),
     }
-    shares = np.array([1, 1, 0.9], np.float32)[None, :, None] / 255
+    shares = sure * np.array([1, 1, 0.9], np.float32)[None, order, None] / 255
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, last]) for name, last in (("boxes", 4), ("scores", 3))]
     return model(nodes, corners | constants | {"shares": shares.astype(np.float32)}, ["N", 8, 8, 3], outputs)
 
 
-def seal_detector(folder: Path) -> Artifact:
+def seal_detector(folder: Path, moved: float = 0.0, *, sure: float = 1.0) -> Artifact:
     """A sealed detector in `folder`: a thing is a quarter that is red, green or blue."""
     manifest = Manifest(kind="model", name="quarters", task="detect", pixels=PIXELS, labels=LABELS, detect=DetectSpec(), origin=ORIGIN)
-    return seal_network(folder, manifest, detector_graph())
+    return seal_network(folder, manifest, detector_graph(moved, sure=sure))
 
 
 def labels_of(answer: object) -> tuple[Label, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mingmu.core.artifact import Artifact
 from mingmu.core.manifest import DetectSpec, EmbedSpec, Manifest
@@ -16,7 +16,7 @@ from mingmu.tasks.alignment import TEMPLATE
 from tests.tiny import ORIGIN, PIXELS, model
 
 SIDE = 160  # of the photos
-PEOPLE = {"ada": (150, 60, 60), "bob": (60, 150, 60), "eve": (60, 60, 150)}
+PEOPLE = {"ada": (150, 60, 60), "bob": (60, 150, 60), "eve": (60, 60, 150), "ida": (150, 150, 60)}
 
 
 def photo(person: str, seed: int = 0, side: int = SIDE) -> bytes:
@@ -81,3 +81,22 @@ def seal_embedder(folder: Path, longer: float = 1) -> Artifact:
         manifest,
         model(nodes, {"grey": np.array(90, np.float32), "longer": np.array(longer, np.float32)}, ["N", 112, 112, 3], outputs),
     )
+
+
+def embedding(numbers: int = 16, outputs: int = 1, size: tuple[int, int] = (64, 64)) -> bytes:
+    """A foreign network that makes vectors of faces: the mean colour, turned into so many directions."""
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(numbers, 3)))[0].T
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "w"], ["y"]),
+        helper.make_node("Identity", ["y"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes[: 1 + outputs],
+        "embedding",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, size[1], size[0]])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", numbers]) for name in ("y", "z")[:outputs]],
+        [numpy_helper.from_array(turned.astype(np.float32), "w")],
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())

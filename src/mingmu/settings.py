@@ -48,6 +48,9 @@ class Settings(BaseModel):
         description="Processes that serve one port, 0: one per processor, at most 4; they share out `threads`, `max_queue`, `cache_bytes`.",
     )
 
+    face_embedder: str = Field(
+        default="mobilefacenet", description="Which recognizer makes vectors of faces; `my-faces@2` is one version of an imported one."
+    )
     max_image_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
     max_image_pixels: int = Field(default=64_000_000, gt=0, description="Largest image, in pixels (width times height).")
     max_image_side: int = Field(default=16_384, gt=0, description="Longest side of an image, in pixels.")

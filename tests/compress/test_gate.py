@@ -21,8 +21,8 @@ def answers(count: int, wrong: int, start: int = 0) -> np.ndarray[tuple[int, ...
 def test_a_variant_that_answers_alike_on_many_photos_passes() -> None:
     verdict = judge_answers(answers(1000, 50), answers(1000, 52))
     assert verdict.passed
-    assert verdict.kept
-    assert verdict.kept.value == pytest.approx(948 / 950)
+    assert verdict.accuracy
+    assert verdict.accuracy.kept.value == pytest.approx(948 / 950)
     assert "keeps 99.8% of the accuracy" in verdict.reason
 
 
@@ -33,13 +33,27 @@ def test_a_variant_that_is_right_less_often_is_refused_and_the_figure_is_said() 
     assert "at least 99% is needed" in verdict.reason
 
 
+def of_boxes(folder: Path, graph: bytes, *, sure: float = 1.0) -> Verdict:
+    sealed = tiny.seal_detector(folder / "sealed", sure=sure)
+    return judge_probes(sealed, seal_variant(folder / "variant", sealed, Runs(precision="bf16"), graph))
+
+
 @pytest.mark.parametrize(("moved", "passes"), [(0.0, True), (0.1, True), (2.0, False)])
 def test_a_box_that_moves_far_is_refused(tmp_path: Path, moved: float, passes: bool) -> None:
-    sealed = tiny.seal_detector(tmp_path / "sealed")
-    runs, graph = Runs(precision="bf16"), tiny.detector_graph(moved)
-    verdict = judge_probes(sealed, seal_variant(tmp_path / "variant", sealed, runs, graph))
+    verdict = of_boxes(tmp_path, tiny.detector_graph(moved))
     assert verdict.passed is passes
-    assert passes or "a box of the probes shares only" in verdict.reason
+    assert passes or "a box of the probes with a score of 0.89 is gone: a box must share 0.85 of its union" in verdict.reason
+
+
+def test_boxes_that_change_places_are_the_same_boxes(tmp_path: Path) -> None:
+    assert of_boxes(tmp_path, tiny.detector_graph(turned=True)).passed
+
+
+@pytest.mark.parametrize(("before", "after", "problem"), [(1.0, 0.5, "is gone"), (0.2, 1.0, "is new"), (1.0, 0.9, "")])
+def test_a_box_that_it_is_far_less_or_more_sure_of_is_refused(tmp_path: Path, before: float, after: float, problem: str) -> None:
+    verdict = of_boxes(tmp_path, tiny.detector_graph(sure=after), sure=before)
+    assert verdict.passed is not bool(problem)
+    assert problem in verdict.reason
 
 
 def test_a_few_photos_without_a_difference_prove_nothing_and_it_is_said_how_many_would() -> None:
@@ -57,10 +71,10 @@ def test_few_photos_are_no_reason_against_what_computes_the_same() -> None:
 
 def test_of_many_candidates_more_is_asked_than_of_one() -> None:
     before, after = answers(1000, 50), answers(1000, 50, start=10)  # 20 answers differ
-    one, four = judge_answers(before, after).kept, judge_answers(before, after, tries=4).kept
+    one, four = judge_answers(before, after).accuracy, judge_answers(before, after, tries=4).accuracy
     assert one
     assert four
-    assert four.low < one.low < 1 < one.high < four.high
+    assert four.kept.low < one.kept.low < 1 < one.kept.high < four.kept.high
 
 
 def test_what_loses_two_percent_seldom_passes_even_as_the_best_of_three() -> None:
@@ -91,7 +105,7 @@ def test_each_end_of_the_interval_holds_as_often_as_it_says() -> None:
     above = below = 0
     for _ in range(1000):
         kind = random.choice(4, 300, p=[0.84, 0.05, 0.04, 0.07])  # both right, only the first, only the second, neither
-        kept = ratio(kind <= 1, (kind == 0) | (kind == 2))
+        kept = ratio(kind <= 1, (kind == 0) | (kind == 2)).kept
         above += kept.low <= 0.88 / 0.89
         below += kept.high >= 0.88 / 0.89
     assert 0.94 <= above / 1000 <= 0.98

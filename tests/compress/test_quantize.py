@@ -43,6 +43,13 @@ def test_a_quantised_graph_gives_nearly_the_same_from_weights_of_eight_bits() ->
     np.testing.assert_allclose(rough, exact, atol=0.03)
 
 
+def test_a_graph_of_an_older_version_of_onnx_is_quantised_too() -> None:
+    older = onnx.load_model_from_string(convolutional())
+    older.opset_import[0].version = 11
+    rough = OnnxRuntime(quantize(older.SerializeToString(), photos(20, 0)))(photos(5, 1), ("features",))["features"]
+    np.testing.assert_allclose(rough, OnnxRuntime(convolutional())(photos(5, 1), ("features",))["features"], atol=0.03)
+
+
 def test_photos_are_taken_one_at_a_time() -> None:
     taken = []
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from mingmu.core.errors import BadRequest, Conflict, NotFound
+from mingmu.core.errors import BadRequest, Conflict, MissingExtra, NotFound
+from mingmu.registry import galleries as registry
 from mingmu.registry.galleries import Galleries
 from mingmu.registry.store import Store
+from mingmu.tasks import known
 
 ONE, OTHER = "1" * 64, "2" * 64
 
@@ -26,6 +31,11 @@ def vectors(seed: int, count: int = 1) -> list[np.ndarray]:
 def nearest(galleries: Galleries, seed: int) -> str | None:
     found = galleries.known("family", ONE).nearest(vectors(seed)[0])
     return found[0] if found and found[1] > 0.99 else None
+
+
+def exported(store: Store, person: str | None = None, gallery: str = "family") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(b"".join(store.galleries.export(gallery, person)))
+    return found
 
 
 @pytest.fixture
@@ -90,15 +100,29 @@ def test_deleted_means_gone_from_every_file(store: Store, tmp_path: Path) -> Non
 def test_an_export_has_all_that_there_is(store: Store) -> None:
     (vector,) = vectors(1)
     store.galleries.enrol("family", ONE, "Ada", [vector])
-    found = store.galleries.export("family")
+    found = exported(store)
     assert (found["name"], found["embedder"], found["people"][0]["person"]) == ("family", ONE, "Ada")
     assert found["people"][0]["faces"][0]["vector"] == vector.tolist()
+
+
+def test_an_export_comes_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "PAGE", 7)
+    monkeypatch.setattr(registry, "PIECE", 1000)
+    for person in ("Bob", "Ada", "Zoë"):
+        store.galleries.enrol("family", ONE, person, vectors(1, 10))
+    pieces = list(store.galleries.export("family"))
+    assert len(pieces) > 20
+    assert max(map(len, pieces)) < 5000
+    assert [(each["person"], len(each["faces"])) for each in exported(store)["people"]] == [("Ada", 10), ("Bob", 10), ("Zoë", 10)]
+    assert store.galleries.size("family") == (3, 30)
+    store.galleries.create("empty", ONE)
+    assert exported(store, gallery="empty")["people"] == []
 
 
 def test_an_export_may_have_one_person_alone(store: Store) -> None:
     for seed, person in enumerate(("Ada", "Bob")):
         store.galleries.enrol("family", ONE, person, vectors(seed))
-    assert [each["person"] for each in store.galleries.export("family", " Bob ")["people"]] == ["Bob"]
+    assert [each["person"] for each in exported(store, " Bob ")["people"]] == ["Bob"]
 
 
 def test_what_happens_in_one_gallery_leaves_the_others_in_memory(store: Store) -> None:
@@ -116,6 +140,32 @@ def test_a_gallery_that_was_made_anew_is_not_the_old_one(store: Store, tmp_path:
     store.galleries.remove("family")
     store.galleries.enrol("family", ONE, "Bob", vectors(1))
     assert nearest(other, 1) == "Bob"
+
+
+def test_a_number_that_was_given_once_means_nobody_else(store: Store, tmp_path: Path) -> None:
+    store.galleries.enrol("family", ONE, "Ada", vectors(1))
+    store.galleries.enrol("family", ONE, "Bob", vectors(2))
+    other = Store(tmp_path).galleries
+    assert nearest(other, 2) == "Bob"
+    store.galleries.remove_person("family", "Bob")
+    store.galleries.enrol("family", ONE, "Eve", vectors(3))
+    assert [nearest(other, seed) for seed in (1, 2, 3)] == ["Ada", None, "Eve"]
+
+
+def test_a_gallery_may_hold_more_faces_than_are_compared_one_by_one(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss", reason="approximate search needs the extra `galleries`")
+    monkeypatch.setattr(known, "EXACT", 200)
+    other = Store(tmp_path).galleries
+    for seed, person in enumerate(("Ada", "Bob", "Eve")):
+        store.galleries.enrol("family", ONE, person, vectors(seed, 100))
+        assert nearest(other, seed) == person
+    assert len(other.known("family", ONE)) == 300
+    store.galleries.remove_person("family", "Ada")
+    store.galleries.enrol("family", ONE, "Zoë", vectors(4))
+    assert [nearest(other, seed) for seed in (0, 1, 2, 4)] == [None, "Bob", "Eve", "Zoë"]
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtra, match="more than 200 faces"):
+        store.galleries.enrol("family", ONE, "Ida", vectors(5))
 
 
 def test_a_deletion_waits_for_whoever_still_reads(store: Store, tmp_path: Path) -> None:

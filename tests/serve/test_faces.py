@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from mingmu.core.pixels import whole
+from mingmu.registry.store import Store
 from mingmu.serve import face_schemas
 from tests import tiny_faces
 from tests.serve.conftest import Serve
@@ -72,6 +75,18 @@ async def test_people_are_enrolled_identified_listed_and_deleted(client: httpx.A
     assert (await client.get(PEOPLE)).status_code == 404
 
 
+async def test_names_are_drawn_on_the_photo(client: httpx.AsyncClient) -> None:
+    await client.post(PEOPLE, params={"person": "Ada"}, content=photo("ada"))
+    found = face_schemas.IdentificationSchema.model_validate(
+        (await client.post(IDENTIFY, content=photo("ada"), params={"draw": "true"})).json()
+    )
+    drawn = base64.b64decode(found.drawn or "")
+    assert whole(drawn, most=4096).original == (320, 320)  # small photos are enlarged
+    alone = await client.post(IDENTIFY, content=photo("ada"), headers={"Accept": "image/jpeg"})
+    assert (alone.headers["content-type"], alone.headers["recognizer-digest"], alone.content) == ("image/jpeg", found.embedder, drawn)
+    assert (await client.post(IDENTIFY, content=photo("ada"), params={"draw": "yes"})).status_code == 400
+
+
 async def test_a_gallery_is_made_once(client: httpx.AsyncClient) -> None:
     assert (await client.post("/v1/faces/galleries", params={"name": "family"})).json()["name"] == "family"
     assert (await client.post("/v1/faces/galleries", params={"name": "family"})).json()["kind"] == "conflict"
@@ -132,6 +147,17 @@ async def test_a_service_without_the_networks_says_what_to_do(serve: Serve) -> N
         refused = await client.post(VERIFY, files=two(photo("ada"), photo("ada")))
     assert refused.status_code == 404
     assert "mingmu pull mobilefacenet" in refused.json()["detail"]
+
+
+async def test_the_operator_says_what_makes_vectors(serve: Serve, data_dir: Path) -> None:
+    tiny_faces.publish(data_dir)
+    store = Store(data_dir)
+    store.publish("own", store.add(lambda folder: tiny_faces.seal_embedder(folder, longer=1.0001)).digest)
+    for embedder, status in (("own", 200), ("yunet", 409)):
+        async with serve(face_embedder=embedder) as client:
+            answer = await client.post(VERIFY, files=two(photo("ada"), photo("ada")))
+        assert answer.status_code == status
+        assert answer.json().get("embedder", store.resolve("own").digest) == store.resolve("own").digest
 
 
 async def test_a_vector_is_no_answer_of_any_door(client: httpx.AsyncClient) -> None:

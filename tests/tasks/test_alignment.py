@@ -20,6 +20,15 @@ def test_a_similarity_is_found_again(degrees: float) -> None:
     assert scale_of(points) == pytest.approx(3)
 
 
+def test_a_larger_frame_shows_the_same_in_more_pixels() -> None:
+    ramp = np.arange(SIDE, dtype=np.uint8) * 2
+    picture = np.stack([np.tile(ramp, (SIDE, 1))] * 3, axis=-1)
+    large = aligned(picture, TEMPLATE, 2 * SIDE)
+    assert large.shape == (2 * SIDE, 2 * SIDE, 3)
+    assert np.abs(large[8:-8:2, 8:-8:2].astype(int) - picture[4:-4, 4:-4]).max() <= 2
+    assert scale_of(TEMPLATE, 2 * SIDE) == pytest.approx(0.5)
+
+
 def test_nothing_is_mirrored() -> None:
     matrix, _ = similarity(TEMPLATE * (-1, 1), TEMPLATE)
     assert np.linalg.det(matrix) > 0

@@ -14,7 +14,8 @@ from mingmu.core.pipeline import walk
 from mingmu.core.pixels import encode_png
 from mingmu.settings import Settings
 from mingmu.tasks.faces import FaceParts, faces_in
-from mingmu.tasks.identification import Known, fit_faces, identify
+from mingmu.tasks.identification import fit_faces, identify
+from mingmu.tasks.known import NOBODY
 from mingmu.tasks.verification import verify
 from tests import tiny_faces
 from tests.tiny_faces import nobody, photo
@@ -76,11 +77,10 @@ def test_only_fit_faces_are_enrolled_unless_forced(parts: FaceParts) -> None:
 
 def test_who_is_known_is_found_and_who_is_not_is_nobody(parts: FaceParts) -> None:
     vectors = np.stack(walk(fit_faces(parts, [photo("ada", 1), photo("bob", 1), photo("ada", 2)])))
-    known = Known(("ada", "bob"), np.array([0, 1, 0]), vectors)
+    known = NOBODY.later(np.arange(3), ["ada", "bob", "ada"], vectors)
     found = {who: walk(identify(parts, photo(who, 7), known)).faces[0] for who in ("ada", "bob", "eve")}
     assert {who: each.person for who, each in found.items()} == {"ada": "ada", "bob": "bob", "eve": None}
-    nothing = Known((), np.empty(0, np.int64), np.empty((0, 0), np.float32))
-    assert walk(identify(parts, photo("ada"), nothing)).faces[0].document()["similarity"] is None
+    assert walk(identify(parts, photo("ada"), NOBODY)).faces[0].document()["similarity"] is None
     nowhere = walk(identify(parts, nobody(), known))
     assert nowhere.faces == ()
     assert nowhere.false_identification_rate == pytest.approx(3 * nowhere.false_match_rate, rel=1e-3)  # three faces to be taken for

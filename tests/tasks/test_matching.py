@@ -141,3 +141,15 @@ def test_nothing_to_be_found_gives_no_figure() -> None:
 def test_sizes_meet_without_a_gap() -> None:
     assert SIDES["small"][1] == SIDES["medium"][0]
     assert SIDES["medium"][1] == SIDES["large"][0]
+
+
+def test_the_area_under_the_curve_is_what_the_mean_over_recalls_comes_near() -> None:
+    for seed in range(5):
+        for ranking in rankings(*_pictures(seed, 60), CLASSES):
+            assert ranking.area() == pytest.approx(ranking.average_precision(), abs=0.01)
+    truth, box = Truth(np.array([[0.0, 0, 9, 9]]), np.zeros(1, np.int64)), np.array([[0, 0, 9, 9]], np.float32)
+    found = [Found(box[:many], np.ones(many, np.float32), np.zeros(many, np.int64), np.arange(many)) for many in [1] * 997 + [0] * 3]
+    (ranking,) = rankings(found, [truth] * 1000, 1)
+    assert ranking.area() == pytest.approx(0.997)
+    assert ranking.average_precision() == pytest.approx(100 / 101)
+    assert np.isnan(rankings(found[-1:], [Truth(np.zeros((0, 4)), np.zeros(0, np.int64))], 1)[0].area())

@@ -17,7 +17,7 @@ def test_a_rarer_false_match_needs_more_likeness() -> None:
 
 @pytest.mark.parametrize("rate", [0, 1e-9, 0.5, 1, float("nan")])
 def test_what_the_pairs_do_not_tell_is_refused(rate: float) -> None:
-    with pytest.raises(BadRequest, match=r"between 0.0001 and 0.1"):
+    with pytest.raises(BadRequest, match=r"between 1e-08 and 0.1"):
         threshold_for(rate, STRANGERS)
 
 

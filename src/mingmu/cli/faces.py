@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,9 +24,14 @@ Rate = Annotated[
     float | None,
     typer.Option(
         "--false-match-rate",
-        help="How often two different people may be called the same, 0.0001 to 0.1; usually 0.001, and for each face of a gallery 0.0001.",
+        help="How often two different people may be called the same, 1e-8 to 0.1; usually 0.001, and for each face of a gallery 0.0001.",
         show_default=False,
     ),
+]
+
+Embedder = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What makes vectors of faces; overrides MINGMU_FACE_EMBEDDER.", show_default=False),
 ]
 
 
@@ -34,6 +40,7 @@ def verify(
     a: Annotated[Path, typer.Argument(metavar="A", help="A photo.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another photo.")],
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -41,7 +48,7 @@ def verify(
     from mingmu import verbs
     from mingmu.cli import render
 
-    parts = _parts(load_settings(data_dir))
+    parts = _parts(load_settings(data_dir, face_embedder=embedder))
     verdict = verbs.verify_faces(parts, a, b, false_match_rate)
     said = "the same person" if verdict.same else "different people"
     lines = [
@@ -60,6 +67,7 @@ def enrol(
     person: PersonName,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos with one clear face each.")],
     force: Annotated[bool, typer.Option("--force", help="Take the largest face of each photo, however it is.")] = False,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -69,30 +77,38 @@ def enrol(
     from mingmu import verbs
     from mingmu.cli import render
 
-    settings = load_settings(data_dir)
+    settings = load_settings(data_dir, face_embedder=embedder)
     found = verbs.enrol(open_store(data_dir), _parts(settings), gallery, person, photos, force=force)
     render.print_result(as_json, {"gallery": gallery} | asdict(found), f"{found.person} is in {gallery}, with {found.faces} faces")
 
 
-@app.command(epilog="Example: `mingmu faces identify family party.jpg`")
+@app.command(epilog="Example: `mingmu faces identify family party.jpg --draw named.jpg`")
 def identify(
     gallery: GalleryName,
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo.")],
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Write the photo with boxes and names drawn on it: a .jpg or .png file, or a folder.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
     """Say whose faces a photo shows, the largest first: a line for each, with its box. Who is not in the gallery is unknown."""
     from mingmu import verbs
     from mingmu.cli import render
+    from mingmu.tasks.identification import UNKNOWN
 
-    parts = _parts(load_settings(data_dir))
-    found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate)
+    parts = _parts(load_settings(data_dir, face_embedder=embedder))
+    found = verbs.identify(open_store(data_dir), parts, gallery, photo, false_match_rate, draw)
     if as_json:
         return render.print_json({"gallery": gallery} | found.document() | parts.digests)
     rows = [
         (
-            each.person or "unknown",
+            each.person or UNKNOWN,
             "" if each.similarity is None else f"{each.similarity:.3f}",
             *(f"{side:.1f}" for side in (each.face.box.x, each.face.box.y, each.face.box.width, each.face.box.height)),
             " ".join(problem.kind for problem in each.face.problems),
@@ -112,6 +128,7 @@ def evaluate(
         Path | None, typer.Option("--photos", help="The folder of the photos; else that of the pairs.", show_default=False)
     ] = None,
     false_match_rate: Rate = None,
+    embedder: Embedder = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -120,37 +137,43 @@ def evaluate(
     from mingmu.cli import render
     from mingmu.data.pairs import read_pairs
 
-    parts, found = _parts(load_settings(data_dir)), read_pairs(pairs, photos)
+    parts, found = _parts(load_settings(data_dir, face_embedder=embedder)), read_pairs(pairs, photos)
     with render.progress() as report:
         measured = verbs.measure_faces(parts, found, false_match_rate, report)
     render.print_result(as_json, measured.document(), "\n".join(measured.lines()))
 
 
 @app.command(epilog="Example: `mingmu faces create family`")
-def create(gallery: GalleryName, data_dir: DataDir = None) -> None:
+def create(gallery: GalleryName, embedder: Embedder = None, data_dir: DataDir = None) -> None:
     """Make an empty gallery."""
-    made = open_store(data_dir).galleries.create(gallery, _parts(load_settings(data_dir)).embedder.digest)
+    made = open_store(data_dir).galleries.create(gallery, _parts(load_settings(data_dir, face_embedder=embedder)).embedder.digest)
     print(f"{made.name} is ready")
 
 
 @app.command("list", epilog="Example: `mingmu faces list family`")
 def list_(
     gallery: Annotated[str, typer.Argument(metavar="GALLERY", help="A gallery, whose people to list.", show_default=False)] = "",
+    after: Annotated[str, typer.Option(help="Begin after this name.", show_default=False)] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most names to list.", show_default="all")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """List the galleries, or the people of one."""
+    """List the galleries, or the people of one, by name."""
     from dataclasses import asdict
 
     from mingmu import verbs
     from mingmu.cli import render
 
     store = open_store(data_dir)
-    what = "people" if gallery else "galleries"
-    rows: list[dict[str, Any]] = [asdict(each) for each in store.galleries.people(gallery)] if gallery else verbs.galleries_json(store)
+    every = map(asdict, verbs.people(store, gallery, after)) if gallery else verbs.galleries(store, after)
+    rows = itertools.islice(every, limit)
     if as_json:
-        return render.print_json({what: rows})
-    return render.print_rows(tuple(rows[0]) if rows else (), [tuple(map(str, row.values())) for row in rows])
+        with render.json_list({}, "people" if gallery else "galleries") as add:
+            for row in rows:
+                add(row)
+        return
+    columns = ("person", "faces", "created") if gallery else ("name", "people", "faces", "created")
+    render.print_rows(columns, (tuple(map(str, row.values())) for row in rows))
 
 
 @app.command(epilog="Example: `mingmu faces delete family Ada`")
@@ -186,16 +209,19 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all that a gallery holds, or all of one person, into a file that only you may read."""
-    import json
     import os
+    import sys
 
-    found = open_store(data_dir).galleries.export(gallery, person)
-    text = json.dumps(found, ensure_ascii=False)
+    from mingmu.cli import render
+
+    pieces = open_store(data_dir).galleries.export(gallery, person)
     if str(file) == "-":
-        return print(text)
-    with open(file, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-        out.write(text)
-    return print(f"{person or gallery} is in {file}: {len(found['people'])} people")
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)
+        return
+    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.writelines(pieces)
+    print(f"{person or gallery} is in {file}, {render.megabytes(file.stat().st_size)}")
 
 
 def _parts(settings: Settings) -> FaceParts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import indent
 from typing import Any
@@ -165,7 +165,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     print_rows(("", ""), pairs)
 
 
-def print_rows(columns: Row, rows: Sequence[Row]) -> None:
+def print_rows(columns: Row, rows: Iterable[Row]) -> None:
     """A table for eyes; in a pipe, a line for each row."""
     console = Console(highlight=False)
     if not console.is_terminal:

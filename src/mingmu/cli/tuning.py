@@ -10,7 +10,7 @@ import typer
 from mingmu.cli.options import DataDir, Json, Name, open_store
 
 if TYPE_CHECKING:
-    from mingmu.registry.tuning import Accuracy, Trial
+    from mingmu.registry.tuning import Trial
     from mingmu.verbs import Running
 
 Photos = Annotated[int, typer.Option(min=50, help="How many photos answers are judged on, at most.")]
@@ -22,7 +22,10 @@ def tune(
     name: Name,
     data: Annotated[
         Path | None,
-        typer.Option(help="Labelled photos, whatever they show: then INT8 is tried, too, and answers are judged.", show_default=False),
+        typer.Option(
+            help="Labelled photos, whatever they show; of a detector, photos with boxes: then INT8 is tried, too, and answers are judged.",
+            show_default=False,
+        ),
     ] = None,
     photos: Photos = 1000,
     seconds: Seconds = 2.0,
@@ -51,7 +54,7 @@ def tune(
 
 def compress(
     name: Name,
-    data: Annotated[Path, typer.Option(help="Labelled photos that answers are judged on, and INT8 is calibrated with.")],
+    data: Annotated[Path, typer.Option(help="Labelled photos, or with boxes, that answers are judged on, and INT8 is calibrated with.")],
     precision: Annotated[Literal["int8", "bf16"], typer.Option(help="int8; bf16 is for `mingmu tune`: it makes nothing smaller.")] = "int8",
     photos: Photos = 1000,
     seconds: Seconds = 2.0,
@@ -113,7 +116,7 @@ def row(trial: Trial) -> tuple[str, ...]:
         _figure(trial.ratio, ".2f"),
         _figure(trial.lone_ms, ".1f", " ms"),
         _figure(trial.megabytes, ".1f", " MB"),
-        _accuracy(trial.accuracy),
+        str(trial.accuracy or "-"),
         "yes" if trial.passed else "no",
         trial.verdict,
     )
@@ -121,7 +124,3 @@ def row(trial: Trial) -> tuple[str, ...]:
 
 def _figure(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
-
-
-def _accuracy(found: Accuracy | None) -> str:
-    return "-" if found is None else f"{found.right / found.photos:.1%} of {found.photos}"

@@ -15,6 +15,7 @@ from mingmu.client import batching, faces, teaching
 from mingmu.client.archive import Archive
 from mingmu.client.batching import Batched, Download
 from mingmu.client.calls import Call, Page, headers_for, pause
+from mingmu.client.faces import Export
 from mingmu.client.images import Image
 from mingmu.client.progress import Progress, shown
 from mingmu.client.recognizing import Listed, Recognition, one, portions, recognizers
@@ -128,9 +129,11 @@ class Client:
         with shown(progress) as tell:
             named = batching.of_named(question, dataset, url)
             call = named if source is None else batching.of_archive(Archive.of(source, tell), question)
-            return self._download(Download(self.follow(self._ask(call).id, tell), out, tell))
+            download = Download(self.follow(self._ask(call).id, tell), out, tell)
+            self._download(download)
+            return download.batched()
 
-    def _download(self, download: Download) -> Batched:
+    def _download(self, download: Download | Export) -> None:
         attempt = 0
         while not download.over:
             try:
@@ -146,7 +149,6 @@ class Client:
             except (Overloaded, httpx.TransportError) as error:
                 time.sleep(pause(error, attempt, self._retries, self._http.base_url))
             attempt += 1
-        return download.batched()
 
     def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         """Tell the recognizer `name` what an image shows; it knows when it is taught again, at once with `teach`. Gives the job."""
@@ -160,13 +162,28 @@ class Client:
         """Add a person to a gallery, which is made if it is not there; all photos, or none. Gives how many `faces` of the person it has."""
         return self._ask(faces.enrol(gallery, person, photos, force))
 
-    def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
-        """Whose `faces` a photo shows, the largest first; the `person` of a stranger is None."""
-        return self._ask(faces.identify(gallery, photo, false_match_rate))
+    def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None, draw: bool = False) -> dict[str, Any]:
+        """Whose `faces` a photo shows, the largest first; the `person` of a stranger is None.
+
+        With `draw`, `drawn` is the photo with boxes and names, a JPEG in base64.
+        """
+        return self._ask(faces.identify(gallery, photo, false_match_rate, draw))
 
     def remove_person(self, gallery: str, person: str) -> None:
         """Delete a person from a gallery, and from the disk of the service."""
         self._ask(faces.remove_person(gallery, person))
+
+    def galleries(self) -> Iterator[dict[str, Any]]:
+        """The galleries of the service, by name."""
+        return self._each(faces.galleries())
+
+    def people(self, gallery: str) -> Iterator[dict[str, Any]]:
+        """Who is in a gallery, by name, with the number of faces; asked for page by page, as you go through them."""
+        return self._each(faces.people(gallery))
+
+    def export_gallery(self, gallery: str, out: Path, *, person: str | None = None) -> None:
+        """Write all that a gallery holds, or all of one person, into a file, JSON, that only you may read."""
+        self._download(Export(gallery, person, pathlib.Path(out)))
 
     def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
         """Send labelled images, which become the newest version of the dataset `name`; gives that version, as in `flowers@3`."""
@@ -336,9 +353,11 @@ class AsyncClient:
                 call = batching.of_named(question, dataset, url)
             else:
                 call = batching.of_archive(await asyncio.to_thread(Archive.of, source, tell), question)
-            return await self._download(Download(await self.follow((await self._ask(call)).id, tell), out, tell))
+            download = Download(await self.follow((await self._ask(call)).id, tell), out, tell)
+            await self._download(download)
+            return await asyncio.to_thread(download.batched)
 
-    async def _download(self, download: Download) -> Batched:
+    async def _download(self, download: Download | Export) -> None:
         attempt = 0
         while not download.over:
             try:
@@ -354,7 +373,6 @@ class AsyncClient:
             except (Overloaded, httpx.TransportError) as error:
                 await asyncio.sleep(pause(error, attempt, self._retries, self._http.base_url))
             attempt += 1
-        return await asyncio.to_thread(download.batched)
 
     async def add_example(self, name: str, image: Image, label: str, *, teach: bool = False) -> Job:
         return await self._ask(await asyncio.to_thread(teaching.example, name, image, label, teach))
@@ -365,11 +383,20 @@ class AsyncClient:
     async def enrol(self, gallery: str, person: str, *photos: Image, force: bool = False) -> dict[str, Any]:
         return await self._ask(await asyncio.to_thread(faces.enrol, gallery, person, photos, force))
 
-    async def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None) -> dict[str, Any]:
-        return await self._ask(await asyncio.to_thread(faces.identify, gallery, photo, false_match_rate))
+    async def identify(self, gallery: str, photo: Image, *, false_match_rate: float | None = None, draw: bool = False) -> dict[str, Any]:
+        return await self._ask(await asyncio.to_thread(faces.identify, gallery, photo, false_match_rate, draw))
 
     async def remove_person(self, gallery: str, person: str) -> None:
         await self._ask(faces.remove_person(gallery, person))
+
+    def galleries(self) -> AsyncIterator[dict[str, Any]]:
+        return self._each(faces.galleries())
+
+    def people(self, gallery: str) -> AsyncIterator[dict[str, Any]]:
+        return self._each(faces.people(gallery))
+
+    async def export_gallery(self, gallery: str, out: Path, *, person: str | None = None) -> None:
+        await self._download(Export(gallery, person, pathlib.Path(out)))
 
     async def upload(self, source: Path, *, name: str, progress: Progress | None = None) -> str:
         with shown(progress) as tell:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote
 
-from mingmu.client.calls import Call, document_of
+import httpx
+
+from mingmu.client.calls import Call, Page, document_of, listing
 from mingmu.client.images import Image, encoded
 
 Said = Call[dict[str, Any]]
@@ -25,9 +29,43 @@ def enrol(gallery: str, person: str, photos: Sequence[Image], force: bool) -> Sa
     )
 
 
-def identify(gallery: str, photo: Image, rate: float | None) -> Said:
-    request = {"method": "POST", "url": f"{_path(gallery)}/identify", "params": _rate(rate), "content": encoded(photo)}
+def identify(gallery: str, photo: Image, rate: float | None, draw: bool) -> Said:
+    params = _rate(rate) | ({"draw": "true"} if draw else {})
+    request = {"method": "POST", "url": f"{_path(gallery)}/identify", "params": params, "content": encoded(photo)}
     return Call(request | {"headers": {"Content-Type": FILE}}, document_of)
+
+
+def galleries() -> Call[Page[dict[str, Any]]]:
+    return listing("/v1/faces/galleries", "galleries", dict)
+
+
+def people(gallery: str) -> Call[Page[dict[str, Any]]]:
+    return listing(f"{_path(gallery)}/people", "people", dict)
+
+
+class Export:
+    """Fetches an export into a file that only its owner may read; `out` is there as a whole or not at all."""
+
+    def __init__(self, gallery: str, person: str | None, out: Path) -> None:
+        self.request: dict[str, Any] = {"method": "GET", "url": f"{_path(gallery)}/export", "params": {"person": person} if person else {}}
+        self.over = False
+        self._out = out
+        self._part = out.with_name(f"{out.name}.download")
+
+    def begin(self, response: httpx.Response) -> IO[bytes]:
+        """Where the bytes of a response go, which has all of it; raises the error that it stands for."""
+        if not response.is_success:
+            document_of(response)
+        self._part.unlink(missing_ok=True)
+        return open(self._part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+    def report(self, _file: IO[bytes]) -> None:
+        """How long it will be is not known."""
+
+    def pause(self) -> None:
+        """The stream came to its end, and so is all there."""
+        self._part.replace(self._out)
+        self.over = True
 
 
 def remove_person(gallery: str, person: str) -> Said:
@@ -39,4 +77,4 @@ def _path(gallery: str) -> str:
 
 
 def _rate(rate: float | None) -> dict[str, str]:
-    return {} if rate is None else {"false_match_rate": f"{rate:.6f}"}
+    return {} if rate is None else {"false_match_rate": f"{rate:g}"}

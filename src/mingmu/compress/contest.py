@@ -6,22 +6,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol, Self
 
-from mingmu.compress.gate import Answers, Kept, Verdict, judge_answers, judge_own, judge_probes
+from mingmu.compress.gate import Verdict, judge_probes
 from mingmu.compress.speed import Speed, race
 from mingmu.compress.variants import Maker
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadArtifact, BadModel, MingmuError
 from mingmu.core.manifest import Runs
 from mingmu.core.network import Network
-from mingmu.registry.store import Version
-from mingmu.registry.tuning import Accuracy, Share, Trial
+from mingmu.registry.tuning import Accuracy, BoxAccuracy, Trial
 
 WORTH_IT = 1.05  # times as fast as the sealed network, at least: less is noise, or not worth another answer
 METHOD = "images a second from bytes to outputs on all processors, batches of 4, candidates in turns; medians"
 
 Progress = Callable[[str, float], None]
-Judge = Callable[[Network, Callable[[float], None]], Answers]
+
+
+class Outcome(Protocol):
+    """What comes out on photos with one network."""
+
+    @property
+    def accuracy(self) -> Accuracy | BoxAccuracy:
+        """Held against itself."""
+        ...
+
+    def judge(self, after: Self, *, tries: int, exact: bool) -> Verdict:
+        """Hold what comes out with a variant, one of so many `tries`, against this; what is `exact` computes the same."""
+        ...
+
+
+Judge = Callable[[Network, Callable[[float], None]], Outcome]
 
 
 @dataclass
@@ -31,7 +46,6 @@ class Entry:
     runs: Runs
     network: Network | None  # None: it cannot be made, or does not run
     verdict: Verdict
-    apart: tuple[Version, ...] = ()  # heads on the network that would answer otherwise on it
     speed: Speed | None = None
 
     def trial(self) -> Trial:
@@ -41,7 +55,7 @@ class Entry:
             passed=self.verdict.passed,
             verdict=self.verdict.reason,
             megabytes=round(self.network.artifact.size / 1e6, 1) if self.network else None,
-            accuracy=accuracy_of(self.verdict.kept),
+            accuracy=self.verdict.accuracy,
             **(asdict(self.speed) if self.speed else {}),
         )
 
@@ -100,7 +114,7 @@ class Contest:
     def _ask(self, judge: Judge) -> None:
         first, *others = self.entries
         before = judge(self.sealed, partial(self.progress, f"asking {first.runs}"))
-        first.verdict = replace(first.verdict, kept=Kept(len(before.right), int(before.right.sum()), 1.0, 1.0, 1.0))
+        first.verdict = replace(first.verdict, accuracy=before.accuracy)
         asked = [entry for entry in others if entry.network and entry.verdict.passed]
         tries = max(1, sum(entry.runs.precision != "fp32" for entry in asked))
         for entry in asked:
@@ -110,26 +124,7 @@ class Contest:
                 except BadModel as error:  # it stands in the table with this reason
                     entry.verdict = Verdict(False, str(error))
                 else:
-                    _hold(entry, before, after, tries)
-
-
-def _hold(entry: Entry, before: Answers, after: Answers, tries: int) -> None:
-    """Judge what comes out with a variant. The recognizer must answer as before; other heads that do not are to stay where they are."""
-    entry.verdict = judge_answers(before.right, after.right, tries=tries, exact=entry.runs.precision == "fp32")
-    if before.own is not None and after.own is not None:
-        entry.verdict &= judge_own(before.own, after.own)
-    others = {version: judge_own(before.others[version], scores) for version, scores in after.others.items()}
-    entry.apart = tuple(version for version, verdict in others.items() if not verdict.passed)
-    if entry.apart:
-        stay = ", ".join(f"{each.name}@{each.version} ({others[each].reason})" for each in entry.apart)
-        entry.verdict = replace(entry.verdict, reason=f"{entry.verdict.reason}; on the sealed network stay {stay}")
-
-
-def accuracy_of(kept: Kept | None) -> Accuracy | None:
-    """As it is kept."""
-    if kept is None:
-        return None
-    return Accuracy(photos=kept.photos, right=kept.right, kept=Share(value=kept.value, low=kept.low, high=kept.high))
+                    entry.verdict = before.judge(after, tries=tries, exact=entry.runs.precision == "fp32")
 
 
 def _ratio(entry: Entry) -> float:

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mingmu.core.errors import BadModel
+from mingmu.core.graph import parse
 from mingmu.core.runtime import INPUT, Pixels
 
 # What is computed in 8 bits. The rest (the normalisation, activations such as hard swish, softmax) stays as it is: it costs
 # little, and there rounding costs most.
 OPERATORS = ("Conv", "MatMul", "Gemm", "Add", "Relu", "Clip", "MaxPool", "GlobalAveragePool")
+SCALES = 13  # the version of ONNX's operators from which on there is a scale for each channel
 
 
 def quantize(graph: bytes, frames: Iterable[Pixels]) -> bytes:
@@ -27,8 +29,8 @@ def quantize(graph: bytes, frames: Iterable[Pixels]) -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, target = (Path(folder) / name for name in ("source.onnx", "prepared.onnx", "target.onnx"))
-        source.write_bytes(graph)
         try:
+            source.write_bytes(_renewed(graph))
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -44,6 +46,17 @@ def quantize(graph: bytes, frames: Iterable[Pixels]) -> bytes:
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a graph it cannot change
             raise BadModel(f"the graph cannot be quantised: {error}") from error
         return target.read_bytes()
+
+
+def _renewed(graph: bytes) -> bytes:
+    """A graph in a version of ONNX that knows a scale for each channel."""
+    from onnx import version_converter
+
+    model = parse(graph)
+    if all(each.domain or each.version >= SCALES for each in model.opset_import):
+        return graph
+    renewed: bytes = version_converter.convert_version(model, SCALES).SerializeToString()
+    return renewed
 
 
 class _Reader:

@@ -52,6 +52,7 @@ class Boxes:
 
     type: ClassVar = "boxes"
     boxes: tuple[Box, ...]
+    scored: bool = True  # whether drawings say the scores, too; else the labels alone
 
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""

@@ -62,7 +62,8 @@ def draw_on(pixels: Pixels, answer: Answer, size: tuple[int, int]) -> Pixels:
             else:
                 pen.outline([(x * across, y * down) for x, y in box.landmarks], colour_of(box.label))
         for box, area in placed:  # and have the first choice of where their label goes
-            pen.tag(f"{box.label} {box.score:.0%}", area, colour_of(box.label))
+            scored = not isinstance(answer, Boxes) or answer.scored
+            pen.tag(f"{box.label} {box.score:.0%}" if scored else box.label, area, colour_of(box.label))
     return np.asarray(canvas)
 
 

@@ -11,7 +11,7 @@ from mingmu.core.errors import BadArtifact, BadModel
 from mingmu.core.graph import parse
 from mingmu.core.manifest import Manifest, Runs
 from mingmu.core.pixels import Frame, PixelSpec
-from mingmu.core.probes import check_outputs, check_pixels, probe_images_of, probes_of
+from mingmu.core.probes import check_boxes, check_outputs, check_pixels, probe_images_of, probes_of
 from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, MAP, MASK, READ, SCORES, TEXT, OnnxRuntime, Outputs, Runtime
 
 
@@ -70,12 +70,16 @@ class Network:
         if manifest.kind == "model" and (missing := sorted({*READ[manifest.task]} - {*outputs})):
             raise BadArtifact(f"{manifest.name} is a whole model, but its graph gives no output {missing[0]!r}")
         for probe in probes_of(self.artifact, outputs):
+            if manifest.kind == "model":
+                _check_shapes(manifest, probe.outputs)
             frame = manifest.pixels.frame(probe.image)
             check_pixels(probe, frame, manifest.tolerance.pixels)
             for alone in (False, True):
-                check_outputs(probe, self._run(frame, outputs, alone=alone), manifest.tolerance.outputs)
-            if manifest.kind == "model":
-                _check_shapes(manifest, probe.outputs)
+                found = self._run(frame, outputs, alone=alone)
+                if manifest.detect:
+                    check_boxes(probe, found, manifest.tolerance.outputs, manifest.detect.threshold)
+                else:
+                    check_outputs(probe, found, manifest.tolerance.outputs)
 
     def probe_outputs(self, pixels: PixelSpec, outputs: tuple[str, ...]) -> list[Outputs]:
         """What this network makes of its own probe images seen through `pixels`; computed once, for all heads."""

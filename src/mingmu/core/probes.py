@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from mingmu.core.artifact import PROBES, Artifact, Probe
 from mingmu.core.errors import BadArtifact, Unproven
 from mingmu.core.pixels import Frame
+from mingmu.core.runtime import SCORES, Outputs
+
+OTHERS = 0.05  # of the boxes that a detector proposes: so many, of nothing, may be others than were sealed
 
 
 def probe_images_of(artifact: Artifact) -> dict[str, bytes]:
@@ -54,14 +57,53 @@ def check_pixels(probe: Probe, frame: Frame, tolerance: float) -> None:
         raise Unproven(f"{probe.name}: pixels differ by {moved:.2f} levels on average; the limit is {tolerance} (decoding moved)")
 
 
-def check_outputs(probe: Probe, outputs: Mapping[str, NDArray[np.float32]], tolerance: float) -> None:
+def check_outputs(probe: Probe, outputs: Outputs, tolerance: float) -> None:
     """Raise Unproven if pixels no longer give the outputs that were sealed."""
+    _check_shapes(probe, outputs)
+    for name, sealed in probe.outputs.items():
+        drift = float(np.abs(outputs[name] - sealed).max()) / _unit(sealed)
+        if not drift <= tolerance:  # not a number counts as drift
+            raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
+
+
+def check_boxes(probe: Probe, outputs: Outputs, tolerance: float, threshold: float) -> None:
+    """Raise Unproven if pixels no longer give the boxes that were sealed, with their scores, in any order.
+
+    A detector that proposes just the surest regions may give them in another order on another machine, and others in the place of the
+    least sure: so it may propose a few others, if neither these nor those that they replace have a score of the threshold.
+    """
+    _check_shapes(probe, outputs)
+    limits = {name: tolerance * _unit(sealed) for name, sealed in probe.outputs.items()}
+    for what, ones, others in (("was sealed and is gone", probe.outputs, outputs), ("was not sealed", outputs, probe.outputs)):
+        lost = _without_like(ones, others, limits)
+        surest = float(ones[SCORES][lost].max(initial=0.0))
+        if len(lost) and not surest < threshold:
+            raise Unproven(f"{probe.name}: a box with a score of {surest:.3f} {what}; the limit is {tolerance} (the runtime moved)")
+        if len(lost) > OTHERS * len(ones[SCORES]):
+            raise Unproven(f"{probe.name}: {len(lost)} of {len(ones[SCORES])} boxes differ by more than {tolerance} (the runtime moved)")
+
+
+def _check_shapes(probe: Probe, outputs: Outputs) -> None:
     for name, sealed in probe.outputs.items():
         if outputs[name].shape != sealed.shape:
             raise Unproven(f"{probe.name}: {name} has shape {outputs[name].shape}, sealed was {sealed.shape}")
-        drift = float(np.abs(outputs[name] - sealed).max()) / max(1.0, float(np.abs(sealed).max()))
-        if not drift <= tolerance:  # not a number counts as drift
-            raise Unproven(f"{probe.name}: {name} differs by up to {drift:.5f}; the limit is {tolerance} (the runtime moved)")
+
+
+def _unit(sealed: NDArray[np.float32]) -> float:
+    """What the drift of an output is measured in."""
+    return max(1.0, float(np.abs(sealed).max()))
+
+
+def _without_like(ones: Outputs, others: Outputs, limits: Mapping[str, float]) -> list[int]:
+    """The rows of some outputs that none of the others is like; most are like the one in their own place."""
+    moved = np.flatnonzero(~_like(ones, others, limits)).tolist()
+    return [row for row in moved if not _like({name: ones[name][row] for name in limits}, others, limits).any()]
+
+
+def _like(ones: Outputs, others: Outputs, limits: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Which rows of the others are as near as the limits to the row in their place, or to a single one; what is no number is not."""
+    gaps = {name: np.abs(others[name] - ones[name]).reshape(len(others[name]), -1).max(axis=1) for name in limits}
+    return np.asarray(np.all([gaps[name] <= limit for name, limit in limits.items()], axis=0))
 
 
 def alike(one: Any, other: Any, leeway: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mingmu.evaluate.box_measures import BoxMeasures
 from mingmu.evaluate.measure import FEW
 from mingmu.evaluate.predictions import UNKNOWN
-from mingmu.evaluate.words import FLATTERED, grouped, interval, listed, percent, photos, unreadable
+from mingmu.evaluate.words import grouped, interval, listed, not_asked, percent, photos
 
 
 def boxes(count: int) -> str:
@@ -34,21 +34,12 @@ def operation(measures: BoxMeasures) -> str:
 
 def cautions(measures: BoxMeasures) -> list[str]:
     """What a reader must know before believing the figures."""
-    left, found = measures.left_out, []
-    if left.unreadable:
-        found.append(unreadable(left))
-    if left.unknown:
-        found.append("Labels that it does not know: " + ", ".join(f"{label} ({boxes(count)})" for label, count in left.unknown) + ".")
-    if left.unlabelled:
-        found.append(f"{photos(left.unlabelled)} with a label but without a box {'was' if left.unlabelled == 1 else 'were'} passed over.")
-    if left.learned:
-        found.append(f"{photos(left.learned)} left out: it learned from just these, or from copies of them.")
-    if measures.source == UNKNOWN:
-        found.append(FLATTERED)
+    copies = "just these, or from copies of them"
+    found = not_asked(measures.left_out, measures.source, of="Labels", counted=boxes, without="a box, though with a label,", learned=copies)
     if measures.groups == 1 < measures.examples:
         found.append("All photos belong together, as frames of one video do: the intervals tell of chance among them, not of other scenes.")
-    elif measures.groups < measures.examples:
-        found.append(grouped(measures.examples, measures.groups))
+    else:
+        found += grouped(measures.examples, measures.groups)
     none = [each.label for each in measures.classes if not each.there]
     few = [each.label for each in measures.classes if 0 < each.there < FEW]
     if none:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from mingmu.evaluate.chart import Axes, picture, share_ticks
 from mingmu.evaluate.intervals import Estimate, proportion
 from mingmu.evaluate.words import percent
-from mingmu.registry.tuning import Trial
+from mingmu.registry.tuning import Accuracy, Trial
 
 LARGEST = 15.0  # radius of the largest network's circle; its area is the size on disk
 ROOM = 1.25  # beyond the slowest, for its circle
@@ -34,7 +34,7 @@ def pareto_page(name: str, trials: Sequence[Trial], data: str) -> str:
 
 def pareto(trials: Sequence[Trial]) -> str:
     """Accuracy against the time of one image alone; empty where fewer than two have both."""
-    shown = [(trial, trial.lone_ms, _accuracy(trial)) for trial in trials if trial.lone_ms is not None and trial.accuracy]
+    shown = [(each, each.lone_ms, accuracy) for each in trials if each.lone_ms is not None and (accuracy := _accuracy(each))]
     if len(shown) < 2:
         return ""
     ticks = share_ticks(min(accuracy.low for _, _, accuracy in shown))
@@ -77,7 +77,7 @@ def _table(trials: Sequence[Trial]) -> str:
 
 
 def _row(number: int, trial: Trial) -> str:
-    accuracy = _accuracy(trial) if trial.accuracy else None
+    accuracy = _accuracy(trial)
     cells = [
         f"{percent(accuracy.value)} <small>{100 * accuracy.low:.0f}–{100 * accuracy.high:.0f}</small>" if accuracy else "–",
         "–" if trial.lone_ms is None else f"{trial.lone_ms:.1f} ms",
@@ -90,10 +90,9 @@ def _row(number: int, trial: Trial) -> str:
     return f'{begin}{"".join(f"<td>{cell}</td>" for cell in cells)}<td class="text">{verdict}</td>'
 
 
-def _accuracy(trial: Trial) -> Estimate:
-    if trial.accuracy is None:
-        raise ValueError(f"{trial.what} was not asked")
-    return proportion(trial.accuracy.right, trial.accuracy.photos)
+def _accuracy(trial: Trial) -> Estimate | None:
+    found = trial.accuracy
+    return proportion(found.right, found.photos) if isinstance(found, Accuracy) else None
 
 
 def _round_step(least: float) -> float:

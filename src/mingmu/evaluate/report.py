@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Generic, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -16,6 +16,8 @@ from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.learning import LearningCurve
 from mingmu.evaluate.measure import Measures
 from mingmu.evaluate.text_measures import TextMeasures
+
+M = TypeVar("M", Measures, BoxMeasures, TextMeasures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +56,35 @@ class Epoch:
     held_out_accuracy: float | None  # of a detector AP50; of a reader the share of texts without a mistake
 
 
-@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
-class Report:
+class _Report(Generic[M]):
     """All that was measured; plain data that survives JSON."""
 
     subject: Subject
     data: Data
-    measures: Measures
+    measures: M
     made: str  # ISO 8601, UTC
-    learning: LearningCurve | None = None
     cost: Cost | None = None
     training: tuple[Epoch, ...] = ()  # of a network that was trained here
-    schema: Literal["mingmu-report/1"] = "mingmu-report/1"
 
     @classmethod
-    def of(
-        cls,
-        recognizer: Recognizer,
-        dataset: Dataset,
-        measures: Measures,
-        *,
-        learning: LearningCurve | None = None,
-        cost: Cost | None = None,
-        made: datetime | None = None,
-    ) -> Report:
+    def of(cls, recognizer: Recognizer, dataset: Dataset, measures: M, cost: Cost, *, made: datetime | None = None) -> Self:
         """The report of a recognizer that was measured just now, or at `made`."""
         data = Data(dataset.digest, len(dataset), len(dataset.labels))
-        return cls(subject_of(recognizer), data, measures, (made or datetime.now(UTC)).isoformat(timespec="seconds"), learning, cost)
+        return cls(subject_of(recognizer), data, measures, (made or datetime.now(UTC)).isoformat(timespec="seconds"), cost)
 
     def to_json(self) -> bytes:
         """One JSON document."""
-        return TypeAdapter(Report).dump_json(self)
+        return TypeAdapter(type(self)).dump_json(self)
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True)
+class Report(_Report[Measures]):
+    """All that was measured of a classifier."""
+
+    learning: LearningCurve | None = None
+    schema: Literal["mingmu-report/1"] = "mingmu-report/1"
 
     @classmethod
     def from_json(cls, data: bytes) -> Report:
@@ -96,52 +95,18 @@ class Report:
             raise Conflict(f"this is not a report of schema mingmu-report/1: {error.errors(include_url=False)[0]['msg']}") from error
 
 
-@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
-class BoxReport:
-    """All that was measured of a detector; plain data that survives JSON."""
+class BoxReport(_Report[BoxMeasures]):
+    """All that was measured of a detector."""
 
-    subject: Subject
-    data: Data
-    measures: BoxMeasures
-    made: str  # ISO 8601, UTC
-    cost: Cost | None = None
-    training: tuple[Epoch, ...] = ()  # of a network that was trained here
     schema: Literal["mingmu-box-report/1"] = "mingmu-box-report/1"
 
-    @classmethod
-    def of(cls, recognizer: Recognizer, dataset: Dataset, measures: BoxMeasures, cost: Cost) -> BoxReport:
-        """The report of a detector that was measured just now."""
-        data = Data(dataset.digest, len(dataset), len(dataset.labels))
-        return cls(subject_of(recognizer), data, measures, datetime.now(UTC).isoformat(timespec="seconds"), cost)
 
-    def to_json(self) -> bytes:
-        """One JSON document."""
-        return TypeAdapter(BoxReport).dump_json(self)
-
-
-@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True)
-class TextReport:
-    """All that was measured of a reader; plain data that survives JSON."""
+class TextReport(_Report[TextMeasures]):
+    """All that was measured of a reader."""
 
-    subject: Subject
-    data: Data
-    measures: TextMeasures
-    made: str  # ISO 8601, UTC
-    cost: Cost | None = None
-    training: tuple[Epoch, ...] = ()  # of a network that was trained here
     schema: Literal["mingmu-text-report/1"] = "mingmu-text-report/1"
-
-    @classmethod
-    def of(cls, recognizer: Recognizer, dataset: Dataset, measures: TextMeasures, cost: Cost) -> TextReport:
-        """The report of a reader that was measured just now."""
-        data = Data(dataset.digest, len(dataset), len(dataset.labels))
-        return cls(subject_of(recognizer), data, measures, datetime.now(UTC).isoformat(timespec="seconds"), cost)
-
-    def to_json(self) -> bytes:
-        """One JSON document."""
-        return TypeAdapter(TextReport).dump_json(self)
 
 
 AnyReport = Report | BoxReport | TextReport

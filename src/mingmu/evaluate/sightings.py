@@ -55,13 +55,7 @@ def sight(recognizer: Recognizer, dataset: Dataset, blobs: Blobs, *, threads: in
     """
     labels, spec = recognizer.manifest.labels, recognizer.manifest.detect or DetectSpec()
     examples = dataset.with_boxes().examples
-    everything = Wish(threshold=LEAST_SCORE)
-
-    def look(frames: Sequence[Frame]) -> list[Seen]:
-        readings = recognizer.readings(frames)
-        return [(seen(each.rows, each.view, spec, everything), frame.original) for each, frame in zip(readings, frames, strict=True)]
-
-    looks, failures = seen_by(recognizer, examples, blobs, look, threads, progress or (lambda share: None))
+    looks, failures = found_on(recognizer, examples, blobs, threads=threads, progress=progress)
     boxes = Counter(region.label for example in examples for region in example.regions)
     if not any(region.label in labels for at in looks for region in examples[at].regions):
         raise Conflict(_nothing_left(recognizer, dataset, boxes, failures))
@@ -76,6 +70,19 @@ def sight(recognizer: Recognizer, dataset: Dataset, blobs: Blobs, *, threads: in
         unknown=tuple(sorted((label, count) for label, count in boxes.items() if label not in labels)),
         unboxed=len(dataset) - len(examples),
     )
+
+
+def found_on(
+    recognizer: Recognizer, examples: Sequence[Example], blobs: Blobs, *, threads: int = 1, progress: Progress | None = None
+) -> tuple[dict[int, Seen], list[Failure]]:
+    """What a detector finds on each example, by its place, with any score that is ever given; and the failures."""
+    spec, everything = recognizer.manifest.detect or DetectSpec(), Wish(threshold=LEAST_SCORE)
+
+    def look(frames: Sequence[Frame]) -> list[Seen]:
+        readings = recognizer.readings(frames)
+        return [(seen(each.rows, each.view, spec, everything), frame.original) for each, frame in zip(readings, frames, strict=True)]
+
+    return seen_by(recognizer, examples, blobs, look, threads, progress or (lambda share: None))
 
 
 def truth_of(labels: Sequence[str], example: Example) -> Truth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mingmu.evaluate.measure import FEW
 from mingmu.evaluate.predictions import UNKNOWN
 from mingmu.evaluate.text_measures import TextClass, TextMeasures
-from mingmu.evaluate.words import FLATTERED, grouped, interval, listed, percent, photos, unreadable
+from mingmu.evaluate.words import grouped, interval, listed, not_asked, percent
 
 
 def texts(count: int) -> str:
@@ -34,21 +34,11 @@ def taken_for(found: TextClass) -> str:
 
 def cautions(measures: TextMeasures) -> list[str]:
     """What a reader must know before believing the figures."""
-    left, found = measures.left_out, []
-    if left.unreadable:
-        found.append(unreadable(left))
-    if left.unknown:
-        unknown = ", ".join(f"{character} ({texts(count)})" for character, count in left.unknown)
-        found.append(f"Characters that it does not know: {unknown}. Their texts count as wrong.")
-    if left.unlabelled:
-        were = "was" if left.unlabelled == 1 else "were"
-        found.append(f"{photos(left.unlabelled)} without a text, or with several labels, {were} passed over.")
-    if left.learned:
-        found.append(f"{photos(left.learned)} left out: it learned from their texts.")
-    if measures.source == UNKNOWN:
-        found.append(FLATTERED)
-    if measures.groups < measures.examples:
-        found.append(grouped(measures.examples, measures.groups))
+    several = "a text, or with several labels,"
+    found = not_asked(measures.left_out, measures.source, of="Characters", counted=texts, without=several, learned="their texts")
+    if measures.left_out.unknown:
+        found.append("Texts with such characters count as wrong.")
+    found += grouped(measures.examples, measures.groups)
     if few := [each.label for each in measures.classes if 0 < each.there < FEW]:
         found.append(f"Fewer than {FEW} of: {listed(few)}. Their own figures are rough; look at their intervals.")
     return found

@@ -14,10 +14,10 @@ from mingmu.evaluate.intervals import Estimate, proportion
 from mingmu.evaluate.words import interval, percent
 from mingmu.tasks.verification import threshold_for
 
-FEWEST = 4  # pairs of the same person, and pairs of different people: two for each half
+FEWEST = 2  # pairs of the same person, and pairs of different people, in each half
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)  # of false matches, at which the curve is shown
 
-Photos = NDArray[np.int64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,25 +26,33 @@ class Compared:
 
     similarity: NDArray[np.float64]  # [N]
     same: NDArray[np.bool_]  # [N]
-    a: Photos  # [N], numbers of photos
-    b: Photos
+    a: Numbers  # [N], numbers of photos
+    b: Numbers
 
     def part(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Compared:
         return Compared(self.similarity[chosen], self.same[chosen], self.a[chosen], self.b[chosen])
 
-    def people(self) -> dict[int, int]:
+    def people(self) -> Numbers:
         """Whose each photo is, as a number: two photos are one person's if pairs say so, directly or by way of others."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
+        return _connected(self.a[self.same], self.b[self.same], int(max(self.a.max(), self.b.max())) + 1)
 
-        count = int(max(self.a.max(), self.b.max())) + 1
-        a, b = self.a[self.same], self.b[self.same]
-        _, person = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(count, count)), directed=False)
-        return {photo: int(person[photo]) for photo in np.union1d(self.a, self.b).tolist()}
+    def halves(self) -> tuple[Numbers, Numbers]:
+        """The pairs among one half of the people, and those among the other; pairs with a person of each are in neither.
+
+        People who are in pairs with each other stand together, so a list of many small circles loses few pairs.
+        """
+        people = self.people()
+        a, b = people[self.a], people[self.b]
+        circle, random = _connected(a, b, len(people)), np.random.default_rng(0)
+        order = random.permutation(np.union1d(a, b))
+        order = order[np.argsort(random.permutation(len(people))[circle[order]], kind="stable")]
+        first = np.zeros(len(people), np.bool_)
+        first[order[: len(order) // 2]] = True
+        return np.flatnonzero(first[a] & first[b]), np.flatnonzero(~first[a] & ~first[b])
 
     def strangers(self) -> EmbedSpec:
         """How alike different people look."""
-        other, people = self.similarity[~self.same], len({*self.people().values()})
+        other, people = self.similarity[~self.same], len(np.unique(self.people()[np.union1d(self.a, self.b)]))
         deviation = max(round(float(other.std()), 4), 1e-4)
         return EmbedSpec(mean=round(float(other.mean()), 4), deviation=deviation, pairs=len(other), things=people)
 
@@ -64,7 +72,7 @@ class PairMeasures:
 
     pairs: int
     same: int
-    threshold: float
+    thresholds: tuple[float, ...]  # each for a part of the pairs
     accuracy: Estimate
     false_match_rate: Estimate
     true_match_rate: Estimate
@@ -77,7 +85,7 @@ class FacesReport:
     """How well people are told apart on somebody's pairs."""
 
     rate: float  # of false matches, for which the thresholds were set
-    held_out: PairMeasures  # half of the pairs, by the threshold that the other half sets
+    held_out: PairMeasures  # each half of the people, by the threshold that the other half sets
     usual: PairMeasures  # all pairs, by the threshold that the network brings along
     strangers: EmbedSpec
     without_face: int  # photos in which none was found; their pairs are left out
@@ -90,8 +98,9 @@ class FacesReport:
         """The report in words."""
         found, usual, other = self.held_out, self.usual, self.strangers
         return [
-            f"It was right on {percent(found.accuracy.value)} of {found.pairs} pairs, by a threshold ({found.threshold:.3f}) that "
-            f"others set. On other photos like these, expect {interval(found.accuracy)}.",
+            f"It was right on {percent(found.accuracy.value)} of {found.pairs} pairs, by thresholds ({_thresholds(found)}) that "
+            f"other people set. On other people's photos like these, expect {interval(found.accuracy)}.",
+            f"So measured were two halves of the people, each by the other; {usual.pairs - found.pairs} pairs have a person of each half.",
             f"same person: {_rate(found.true_match_rate)} of {found.same} pairs match",
             f"different people: {_rate(found.false_match_rate)} of {found.pairs - found.same} pairs match; {self.rate:g} was the aim",
             f"equal error rate: {_rate(found.equal_error_rate)}",
@@ -99,7 +108,7 @@ class FacesReport:
                 f"at {point.false_match_rate:g} false matches: {_rate(point.true_match_rate)} of the same person's pairs match"
                 for point in found.curve
             ),
-            f"By the usual threshold ({usual.threshold:.3f}), on all {usual.pairs} pairs: right on {_rate(usual.accuracy)}; "
+            f"By the usual threshold ({_thresholds(usual)}), on all {usual.pairs} pairs: right on {_rate(usual.accuracy)}; "
             f"of different people {_rate(usual.false_match_rate)} match.",
             f"Different people: similarity {other.mean:.4f} on average, deviation {other.deviation:.4f}, "
             f"{other.pairs} pairs of {other.things} people.",
@@ -108,32 +117,32 @@ class FacesReport:
 
 
 def measure(compared: Compared, rate: float, usual: EmbedSpec | None, without_face: int) -> FacesReport:
-    """Measure half of the pairs by the threshold that the other half sets, and all of them by that of the usual figures.
+    """Measure each half of the people by the threshold that the other half sets, and all pairs by that of the usual figures.
 
-    The halves have as many pairs of the same person, and as many of different people; photos may be in both. Raises BadRequest for too few;
-    Conflict where there are no usual figures.
+    Raises BadRequest for too few; Conflict where there are no usual figures.
     """
-    same, other = int(compared.same.sum()), int((~compared.same).sum())
-    if min(same, other) < FEWEST:
-        raise BadRequest(f"{same} pairs of the same person and {other} of different people; {FEWEST} of each are needed")
-    order = np.random.default_rng(0).permutation(len(compared.same))
-    order = order[np.argsort(compared.same[order], kind="stable")]
-    held_out = measures_of(compared.part(order[1::2]), threshold_for(rate, compared.part(order[::2]).strangers()))
+    _check(compared.same)
+    first, second = compared.halves()
+    for half in (first, second):
+        _check(compared.same[half], " among one half of the people")
+    by_first, by_second = (threshold_for(rate, compared.part(half).strangers()) for half in (first, second))
+    set_by_others = np.repeat([by_second, by_first], [len(first), len(second)])
+    held_out = measures_of(compared.part(np.concatenate([first, second])), set_by_others)
     return FacesReport(rate, held_out, measures_of(compared, threshold_for(rate, usual)), compared.strangers(), without_face)
 
 
-def measures_of(compared: Compared, threshold: float) -> PairMeasures:
-    """What a threshold does on pairs of both kinds."""
+def measures_of(compared: Compared, threshold: float | NDArray[np.float64]) -> PairMeasures:
+    """What a threshold does on pairs of both kinds; or one for each pair, float [N]."""
     matched = compared.similarity >= threshold
     same = compared.part(compared.same)
     other = compared.part(~compared.same)
     return PairMeasures(
         pairs=len(matched),
         same=len(same.same),
-        threshold=threshold,
+        thresholds=tuple(np.unique(threshold).tolist()),
         accuracy=_share(matched == compared.same, compared),
-        false_match_rate=_share(other.similarity >= threshold, other),
-        true_match_rate=_share(same.similarity >= threshold, same),
+        false_match_rate=_share(matched[~compared.same], other),
+        true_match_rate=_share(matched[compared.same], same),
         equal_error_rate=_equal_error(same, other),
         curve=tuple(_point(rate, same, other) for rate in RATES if rate * len(other.same) >= 1),
     )
@@ -161,6 +170,25 @@ def _share(right: NDArray[np.bool_], pairs: Compared) -> Estimate:
 def _effective(pairs: Compared) -> float:
     """Pairs that share photos are not independent: no more are counted than there are photos."""
     return min(1.0, len(np.union1d(pairs.a, pairs.b)) / len(pairs.same))
+
+
+def _check(same: NDArray[np.bool_], where: str = "") -> None:
+    if min(same.sum(), (~same).sum()) < FEWEST:
+        least = f"at least {FEWEST} of each are needed in each half"
+        raise BadRequest(f"{same.sum()} pairs of the same person and {(~same).sum()} of different people{where}; {least}")
+
+
+def _connected(a: Numbers, b: Numbers, count: int) -> Numbers:
+    """The number of the group of each of so many things: whatever a pair connects is in one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, groups = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(count, count)), directed=False)
+    return np.asarray(groups, np.int64)
+
+
+def _thresholds(found: PairMeasures) -> str:
+    return ", ".join(f"{threshold:.3f}" for threshold in found.thresholds)
 
 
 def _rate(found: Estimate) -> str:

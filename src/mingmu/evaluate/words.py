@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mingmu.evaluate.cost import Cost
 from mingmu.evaluate.intervals import Estimate
@@ -54,20 +54,11 @@ def cautions(measures: Measures) -> list[str]:
             f"{photos(left.missed)} could not be measured and are not in the figures. Counted as wrong, "
             f"accuracy would be {percent(measures.accuracy_of_all.value)}."
         )
-    if left.unreadable:
-        found.append(unreadable(left))
-    if left.unknown:
-        found.append("Labels that it does not know: " + ", ".join(f"{label} ({photos(count)})" for label, count in left.unknown) + ".")
-    if left.unlabelled:
-        found.append(f"{photos(left.unlabelled)} without a label {_were(left.unlabelled)} passed over.")
-    if left.learned:
-        found.append(f"{photos(left.learned)} {_were(left.learned)} left out: it learned from just these, or from copies of them.")
-    if measures.source == UNKNOWN:
-        found.append(FLATTERED)
+    copies = "just these, or from copies of them"
+    found += not_asked(left, measures.source, of="Labels", counted=photos, without="a label", learned=copies)
     if measures.lost > LOST:
         found.append(f"It looks at the middle only: of the usual photo {percent(measures.lost, 0)} is never looked at.")
-    if measures.groups < measures.examples:
-        found.append(grouped(measures.examples, measures.groups))
+    found += grouped(measures.examples, measures.groups)
     if measures.source == CROSS_VALIDATION:
         found.append(
             "The kind of head was chosen by the same cross-validation that measures it, which flatters it a little; "
@@ -77,15 +68,28 @@ def cautions(measures: Measures) -> list[str]:
     return found + _scarcities(measures)
 
 
-def unreadable(left: LeftOut) -> str:
-    """How many photos could not be read, and why the first could not."""
-    first = left.unreadable[0]
-    return f"{photos(len(left.unreadable))} could not be read; the first: {first.name} ({first.reason})."
+def not_asked(left: LeftOut, source: str, *, of: str, counted: Callable[[int], str], without: str, learned: str) -> list[str]:
+    """What could not be measured, or was not, and why; and whether it is known what the recognizer learned from."""
+    found = []
+    if left.unreadable:
+        first = left.unreadable[0]
+        found.append(f"{photos(len(left.unreadable))} could not be read; the first: {first.name} ({first.reason}).")
+    if left.unknown:
+        found.append(f"{of} that it does not know: " + ", ".join(f"{each} ({counted(count)})" for each, count in left.unknown) + ".")
+    if left.unlabelled:
+        found.append(f"{photos(left.unlabelled)} without {without} {_were(left.unlabelled)} passed over.")
+    if left.learned:
+        found.append(f"{photos(left.learned)} {_were(left.learned)} left out: it learned from {learned}.")
+    if source == UNKNOWN:
+        found.append(FLATTERED)
+    return found
 
 
-def grouped(examples: int, groups: int) -> str:
-    """What it means that photos belong together."""
-    return f"Some of the {photos(examples)} belong together ({groups:,} groups); the intervals allow for that."
+def grouped(examples: int, groups: int) -> list[str]:
+    """What it means that photos belong together, where some do."""
+    if groups == examples:
+        return []
+    return [f"Some of the {photos(examples)} belong together ({groups:,} groups); the intervals allow for that."]
 
 
 def _were(count: int) -> str:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+import orjson
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select, tuple_, update
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
-from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now
+from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now, versions
 from mingmu.registry.naming import check_name, unknown_name
 from mingmu.tasks.faces import Vector
-from mingmu.tasks.identification import Known
+from mingmu.tasks.known import NOBODY, Known, check_search
 
 LONGEST_PERSON = 200  # characters
 MOST_REMEMBERED = 8  # galleries in memory, those that were read last
-MOST_FACES = 100_000  # of a gallery: more would need another search than an exact one
+MOST_FACES = 1_000_000  # of a gallery: every process that searches it holds them all, 128 numbers each in half a gigabyte
+AT_ONCE = 10_000  # rows that are read together
+PAGE = 500  # faces of an export that are in memory together
+PIECE = 2**18  # bytes of an export that are given at a time, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,15 @@ class Gallery:
     name: str
     embedder: str  # the digest of the recognizer that made the vectors
     created: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A gallery in memory, as it was at a revision."""
+
+    embedder: str
+    revision: int | None
+    known: Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +62,8 @@ class Galleries:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._known: dict[str, tuple[int | None, Known]] = {}  # by gallery: as it was at a revision
-        self._lock = threading.Lock()
+        self._remembered: dict[str, _Remembered] = {}
+        self._reading = threading.Lock()  # one gallery at a time is read, by one thread
 
     def create(self, name: str, embedder: str) -> Gallery:
         """A new, empty gallery. Raises BadRequest, Conflict."""
@@ -76,8 +93,16 @@ class Galleries:
         with self._index.reading() as connection:
             return [_gallery(row) for row in connection.execute(query)]
 
-    def people(self, name: str, after: str = "", most: int | None = None) -> list[Person]:
-        """Who is in a gallery, by name. Raises NotFound."""
+    def size(self, name: str) -> tuple[int, int]:
+        """How many people a gallery holds, and how many faces."""
+        table = gallery_faces.c
+        query = select(func.count(table.person.distinct()), func.count()).where(table.gallery == name)
+        with self._index.reading() as connection:
+            people, faces = connection.execute(query).one()
+        return people, faces
+
+    def people(self, name: str, after: str = "", most: int = MOST_LISTED) -> list[Person]:
+        """Who is in a gallery in the order of the names, from the one that comes after `after`. Raises NotFound."""
         self.get(name)
         person = gallery_faces.c.person
         query = _people(name).where(person > after).order_by(person).limit(most)
@@ -87,55 +112,95 @@ class Galleries:
     def enrol(self, name: str, embedder: str, person: str, vectors: Sequence[Vector]) -> Person:
         """Add faces of a person to a gallery, which is made if it is not there.
 
-        Raises BadRequest for a name that is none; Conflict where the gallery holds vectors of another network, or would be too large.
+        Raises BadRequest for a name that is none; Conflict where the gallery holds vectors of another network, or would be too large;
+        MissingExtra where it would be too large for exact search.
         """
         check_name(name)
         person = person_named(person)
         with self._index.writing("faces") as connection:
             row = connection.execute(select(galleries).where(galleries.c.name == name)).first()
-            check_embedder(_gallery(row) if row else _create(connection, name, embedder), embedder)
+            _check_embedder(connection, _gallery(row) if row else _create(connection, name, embedder), embedder)
             held = connection.execute(select(func.count()).where(gallery_faces.c.gallery == name)).scalar_one()
             if held + len(vectors) > MOST_FACES:
-                raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit of exact search")
+                raise Conflict(f"{name} holds {held} faces; {MOST_FACES} is the limit")
+            check_search(held + len(vectors))
             rows = [{"gallery": name, "person": person, "vector": _packed(vector), "created": now()} for vector in vectors]
             connection.execute(insert(gallery_faces), rows)
             _changed(connection, name)
             return Person(**connection.execute(_people(name).where(gallery_faces.c.person == person)).one()._mapping)
 
+    def check(self, name: str, embedder: str) -> None:
+        """Raise Conflict where there is such a gallery and it holds vectors of another network."""
+        check_name(name)
+        with self._index.reading() as connection:
+            row = connection.execute(select(galleries).where(galleries.c.name == name)).first()
+            if row:
+                _check_embedder(connection, _gallery(row), embedder)
+
     def known(self, name: str, embedder: str) -> Known:
-        """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict."""
-        check_embedder(self.get(name), embedder)
-        with self._lock:
-            remembered = self._known.get(name)
-        table = gallery_faces.c
+        """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict, MissingExtra.
+
+        Of a gallery that is in memory and has changed since, only the names are read again, and the vectors that came.
+        """
+        self.get(name)
+        self.check(name, embedder)
         with self._index.reading() as connection:
             revision = connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
-            if remembered and remembered[0] == revision:
-                return remembered[1]
-            rows = connection.execute(select(table.person, table.vector).where(table.gallery == name).order_by(table.id)).all()
-        known = _known([row.person for row in rows], [row.vector for row in rows])
-        with self._lock:
-            self._known.pop(name, None)
-            self._known[name] = revision, known
-            if len(self._known) > MOST_REMEMBERED:
-                del self._known[next(iter(self._known))]
-        return known
+        held = self._remembered.get(name)
+        if held and (held.embedder, held.revision) == (embedder, revision):
+            return held.known
+        with self._reading:
+            held = self._remembered.pop(name, None)
+            if held is None or held.embedder != embedder:
+                held = _Remembered(embedder, None, NOBODY)
+            if held.revision != revision:  # or else another thread has read it meanwhile
+                held = _Remembered(embedder, revision, self._read(name, held.known))
+            self._remembered[name] = held
+            if len(self._remembered) > MOST_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        return held.known
 
-    def export(self, name: str, person: str | None = None) -> dict[str, Any]:
-        """All that a gallery holds, or all of one person, as JSON has it. Raises BadRequest, NotFound."""
-        gallery = self.get(name)
+    def _read(self, name: str, before: Known) -> Known:
+        """A gallery as it is, from what it was."""
         table = gallery_faces.c
-        people: dict[str, list[dict[str, Any]]] = {}
-        query = select(gallery_faces).where(table.gallery == name).order_by(table.person, table.id)
-        if person is not None:
-            query = query.where(table.person == (person := person_named(person)))
+        numbers, people, vectors = array("q"), list[str](), list[bytes]()
         with self._index.reading() as connection:
-            for row in connection.execute(query):
-                vector = np.frombuffer(row.vector, "<f4").tolist()
-                people.setdefault(row.person, []).append({"created": row.created, "vector": vector})
-        if person is not None and not people:
+            count = connection.execute(select(func.count()).where(table.gallery == name)).scalar_one()
+            before = before if before.suits(count) else NOBODY
+            last = int(before.numbers[-1]) if len(before) else 0
+            came = case((table.id > last, table.vector)).label("came")  # no number is given twice: what has a higher one is new
+            query = select(table.id, table.person, came).where(table.gallery == name).order_by(table.id)
+            for row in connection.execute(query, execution_options={"yield_per": AT_ONCE}):
+                numbers.append(row.id)
+                people.append(row.person)
+                if row.came is not None:
+                    vectors.append(row.came)
+        return before.later(np.array(numbers, np.int64), people, _unpacked(vectors))
+
+    def export(self, name: str, person: str | None = None) -> Iterator[bytes]:
+        """All that a gallery holds, or all of one person, as a JSON document in pieces. Raises BadRequest, NotFound before the first.
+
+        Few faces are in memory at a time, and nobody has to wait for whoever reads slowly; who comes or goes meanwhile may be in it or not.
+        """
+        gallery = self.get(name)
+        if person is not None and not self._faces(name, person := person_named(person), most=1):
             raise nobody(name, person)
-        return asdict(gallery) | {"people": [{"person": person, "faces": faces} for person, faces in people.items()]}
+        return _gathered(_document(gallery, self._every_face(name, person)))
+
+    def _every_face(self, name: str, person: str | None) -> Iterator[Row[Any]]:
+        """By person, a page at a time."""
+        found = self._faces(name, person)
+        while found:
+            yield from found
+            found = self._faces(name, person, (found[-1].person, found[-1].id))
+
+    def _faces(self, name: str, person: str | None, after: tuple[str, int] = ("", 0), most: int = PAGE) -> Sequence[Row[Any]]:
+        table = gallery_faces.c
+        query = select(gallery_faces).where(table.gallery == name, tuple_(table.person, table.id) > after)
+        if person is not None:
+            query = query.where(table.person == person)
+        with self._index.reading() as connection:
+            return connection.execute(query.order_by(table.person, table.id).limit(most)).all()
 
     def remove_person(self, name: str, person: str) -> int:
         """Delete all faces of a person, from the disk too; gives how many there were, 0 if nobody is called so.
@@ -149,7 +214,7 @@ class Galleries:
                 delete(gallery_faces).where(gallery_faces.c.gallery == name, gallery_faces.c.person == person)
             ).rowcount
             _changed(connection, name)
-        self._forget(name)
+        self._index.scrub()
         return gone
 
     def remove(self, name: str) -> bool:
@@ -160,13 +225,10 @@ class Galleries:
         check_name(name)
         with self._index.writing("faces") as connection:
             gone = connection.execute(delete(galleries).where(galleries.c.name == name)).rowcount
-        self._forget(name)
-        return bool(gone)
-
-    def _forget(self, name: str) -> None:
-        with self._lock:
-            self._known.pop(name, None)
+        with self._reading:
+            self._remembered.pop(name, None)
         self._index.scrub()
+        return bool(gone)
 
 
 def person_named(text: str) -> str:
@@ -177,16 +239,24 @@ def person_named(text: str) -> str:
     return person
 
 
-def check_embedder(gallery: Gallery, embedder: str) -> None:
-    """Raise Conflict where a gallery holds vectors of another network: they cannot be compared."""
-    if gallery.embedder != embedder:
-        hint = "enrol its people again into a new gallery"
-        raise Conflict(f"{gallery.name} holds vectors of another network ({gallery.embedder[:12]}…, not {embedder[:12]}…); {hint}")
-
-
 def nobody(gallery: str, person: str) -> NotFound:
     """The error for a person who is not in a gallery."""
     return NotFound(f"nobody in {gallery} is called {person!r}")
+
+
+def _check_embedder(connection: Connection, gallery: Gallery, embedder: str) -> None:
+    """Raise Conflict where a gallery holds vectors of another network: they cannot be compared."""
+    if gallery.embedder != embedder:
+        held, others = (_called(connection, digest) for digest in (gallery.embedder, embedder))
+        hint = f"name {held} (--embedder, settings: face_embedder), or enrol the people again into a new gallery"
+        raise Conflict(f"{gallery.name} holds vectors of another network, {held}, and those of {others} do not compare with them; {hint}")
+
+
+def _called(connection: Connection, digest: str) -> str:
+    """What a recognizer is called, at its newest; one that has no name any more, by its digest."""
+    table = versions.c
+    row = connection.execute(select(versions).where(table.digest == digest).order_by(table.created.desc(), table.version.desc())).first()
+    return f"{row.name}@{row.version}" if row else f"{digest[:12]}…"
 
 
 def _create(connection: Connection, name: str, embedder: str) -> Gallery:
@@ -212,11 +282,31 @@ def _packed(vector: Vector) -> bytes:
     return vector.astype("<f4").tobytes()
 
 
-def _known(people: Sequence[str], vectors: Sequence[bytes]) -> Known:
-    names = tuple(dict.fromkeys(people))
-    number = {person: at for at, person in enumerate(names)}
-    matrix = np.frombuffer(b"".join(vectors), "<f4").astype(np.float32).reshape(len(people), -1) if people else np.empty((0, 0), np.float32)
-    return Known(names, np.array([number[person] for person in people], np.int64), matrix)
+def _document(gallery: Gallery, faces: Iterator[Row[Any]]) -> Iterator[bytes]:
+    """An export; the faces of a person come one after another."""
+    yield orjson.dumps(asdict(gallery)).removesuffix(b"}") + b', "people": ['
+    for number, (person, rows) in enumerate(groupby(faces, attrgetter("person"))):
+        yield (b"," if number else b"") + b'\n{"person": ' + orjson.dumps(person) + b', "faces": ['
+        for place, row in enumerate(rows):
+            vector = np.frombuffer(row.vector, "<f4").tolist()
+            yield (b",\n" if place else b"\n") + orjson.dumps({"created": row.created, "vector": vector})
+        yield b"]}"
+    yield b"]}\n"
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
+
+
+def _unpacked(vectors: Sequence[bytes]) -> NDArray[np.float32]:
+    """[N, F]"""
+    return np.frombuffer(b"".join(vectors), "<f4").astype(np.float32).reshape(len(vectors), -1) if vectors else np.empty((0, 0), np.float32)
 
 
 def _gallery(row: Row[Any]) -> Gallery:

@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, event, exc, insert, select, upda
 
 from mingmu.core.errors import BadArtifact, BadSettings, Conflict, MissingExtra, Overloaded
 
-SCHEMA = "0004"  # the newest revision under migrations/versions
+SCHEMA = "0005"  # the newest revision under migrations/versions
 MOST_LISTED = 100  # in one go, unless told otherwise
 BUSY_TIMEOUT = 30.0  # seconds that a writer waits for its turn
 SCRUB_PAUSE = 0.05  # seconds before the log is tried again
@@ -148,6 +148,7 @@ gallery_faces = sa.Table(
     sa.Column("vector", sa.LargeBinary, nullable=False),  # little-endian float32
     sa.Column("created", sa.Text, nullable=False),
     sa.Index("gallery_faces_by_person", "gallery", "person"),
+    sqlite_autoincrement=True,  # who has read the gallery up to a number knows what came since
 )
 
 

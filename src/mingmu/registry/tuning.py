@@ -36,6 +36,21 @@ class Accuracy(Strict):
     right: int
     kept: Share  # of the accuracy that the sealed network has
 
+    def __str__(self) -> str:
+        return f"{self.right / self.photos:.1%} of {self.photos}"
+
+
+class BoxAccuracy(Strict):
+    """What a variant of a detector found, beside the sealed network on the same photos."""
+
+    photos: int
+    boxes: int  # that are there
+    ap50: float
+    kept: Share  # of the AP50 that the sealed network has
+
+    def __str__(self) -> str:
+        return f"AP50 {self.ap50:.1%}, {self.photos} photos"
+
 
 class Trial(Strict):
     """One way to run a network: what was measured of it, and whether it may serve."""
@@ -47,7 +62,7 @@ class Trial(Strict):
     ratio: float | None = None  # to the sealed network, in the same rounds
     lone_ms: float | None = None  # one image alone, on all processors
     megabytes: float | None = None  # on disk
-    accuracy: Accuracy | None = None  # None: without photos that say what is right
+    accuracy: Accuracy | BoxAccuracy | None = None  # None: without photos
 
 
 class Tuning(Strict):

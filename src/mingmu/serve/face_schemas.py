@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, NAME, PAGED, Described, Listing, Strict, model
+from mingmu.serve.queries import JPEG
+from mingmu.serve.shapes import BINARY, DRAW, IMAGE_BODIES, IN_CALLS, NAME, PAGED, Described, Listing, Strict, model
 from mingmu.tasks.identification import USUAL_RATE as NAMING_RATE
 from mingmu.tasks.verification import LEAST_RATE, MOST_RATE, USUAL_RATE
 
@@ -94,6 +95,7 @@ class IdentificationSchema(AnsweredSchema):
     faces: list[IdentifiedSchema]
     false_match_rate: float = Field(description="Of a comparison with one face of the gallery.")
     false_identification_rate: float = Field(description="How often a stranger is given some name, at most: it grows with the gallery.")
+    drawn: str | None = Field(None, description="With `draw`: the photo in base64, a JPEG, with boxes and names drawn on it.")
 
 
 class RemovedPersonSchema(Strict):
@@ -192,7 +194,7 @@ ROUTES: Described = {
         "faces", [GALLERY, PERSON], None, model("RemovedPersonSchema", {"removed": "Ada", "faces": 2}), LISTED,
     ),
     ("POST", "/v1/faces/galleries/{name}/identify"): (
-        "faces", [GALLERY, NAMING], PHOTO, model("IdentificationSchema", FOUND), (*IN_CALLS, 409),
+        "faces", [GALLERY, NAMING, DRAW], PHOTO, model("IdentificationSchema", FOUND) | {JPEG: BINARY}, (*IN_CALLS, 409),
     ),
     ("GET", "/v1/faces/galleries/{name}/export"): (
         "faces", [GALLERY, WHOSE], None,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from mingmu.core.errors import BadRequest, NotFound, UnsupportedBody
-from mingmu.registry.galleries import Galleries, check_embedder, person_named
+from mingmu.registry.galleries import person_named
 from mingmu.registry.naming import check_name
 from mingmu.serve.bodies import images_in, media_type_of
 from mingmu.serve.forms import named_files_in_form
-from mingmu.serve.queries import Page, flag, query, share
-from mingmu.serve.replies import json_answer, service_of, store_of
+from mingmu.serve.queries import JPEG, Page, flag, query, share, wants_picture
+from mingmu.serve.replies import JSON, json_answer, service_of, store_of
 from mingmu.serve.service import Call
 from mingmu.tasks import identification, verification
 from mingmu.tasks.faces import DETECTOR, EMBEDDER, FaceParts
@@ -62,7 +63,7 @@ async def enrol(request: Request) -> Response:
     async with service.call(request) as call:
         photos = _photos(call, request.headers.get("content-type", ""), service.max_images)
         parts = await _parts(request)
-        await service.host.look_up(_check_embedder, kept, name, parts)
+        await service.host.look_up(kept.check, name, parts.embedder.digest)
         road = identification.fit_faces(parts, photos, force=force)
         vectors = await service.host.follow(road, deadline=call.deadline, turns=call.turns)
         enrolled = await service.host.look_up(kept.enrol, name, parts.embedder.digest, person, vectors)
@@ -71,13 +72,18 @@ async def enrol(request: Request) -> Response:
 
 async def identify(request: Request) -> Response:
     """Say whose faces a photo shows; who is not in the gallery has no name."""
-    service, name, rate = service_of(request), request.path_params["name"], _rate(query(request, "false_match_rate"))
+    service, name, given = service_of(request), request.path_params["name"], query(request, "false_match_rate", "draw")
+    rate, draw, pictured = _rate(given), flag(given, "draw"), wants_picture(request)
     async with service.call(request) as call:
         (photo,) = _photos(call, request.headers.get("content-type", ""), 1)
         parts = await _parts(request)
         known = await service.host.look_up(service.host.store.galleries.known, name, parts.embedder.digest)
         found = await service.host.follow(identification.identify(parts, photo, known, rate), deadline=call.deadline, turns=call.turns)
-    return json_answer({"gallery": name} | found.document() | parts.digests)
+        drawn = await service.host.draw(photo, found.boxes()) if draw or pictured else b""
+    if pictured:
+        return Response(drawn, headers={"recognizer-digest": parts.embedder.digest}, media_type=JPEG)
+    picture = {"drawn": base64.b64encode(drawn).decode()} if draw else {}
+    return json_answer({"gallery": name} | found.document() | parts.digests | picture)
 
 
 def remove_person(request: Request) -> Response:
@@ -94,9 +100,9 @@ def remove_gallery(request: Request) -> Response:
 
 
 def export(request: Request) -> Response:
-    """All that a gallery holds, or all of one person: names, and the vectors of the faces."""
+    """All that a gallery holds, or all of one person: names, and the vectors of the faces, as a stream."""
     person = query(request, "person").get("person")
-    return json_answer(store_of(request).galleries.export(request.path_params["name"], person))
+    return StreamingResponse(store_of(request).galleries.export(request.path_params["name"], person), media_type=JSON)
 
 
 ROUTES: list[tuple[str, str, Any]] = [
@@ -116,17 +122,12 @@ async def _parts(request: Request) -> FaceParts:
     """The two networks; raises NotFound where the operator has not got them: nobody's request decides that faces are looked at here."""
     host, visit = service_of(request).host, request.scope["visit"]
     try:
-        detector, embedder = [await host.served(name) for name in (DETECTOR, EMBEDDER)]
+        detector, embedder = [await host.served(name) for name in (DETECTOR, host.settings.face_embedder)]
     except NotFound as error:
-        hint = f"run `mingmu pull {DETECTOR}` and `mingmu pull {EMBEDDER}` on its machine"
+        hint = f"run `mingmu pull {DETECTOR}` and `mingmu pull {EMBEDDER}` on its machine, or name another (settings: face_embedder)"
         raise NotFound(f"this service has no networks for faces; {hint}") from error
     visit.meets(embedder)
     return FaceParts(detector.recognizer, embedder.recognizer)
-
-
-def _check_embedder(kept: Galleries, name: str, parts: FaceParts) -> None:
-    if name in kept.names():
-        check_embedder(kept.get(name), parts.embedder.digest)
 
 
 def _two_photos(body: bytes, content_type: str) -> tuple[bytes, bytes]:

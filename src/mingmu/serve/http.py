@@ -33,14 +33,13 @@ from mingmu.serve.fetch import Fetch, Fetcher
 from mingmu.serve.host import Host, Seen, Served
 from mingmu.serve.live import Live
 from mingmu.serve.problems import KINDS, Problem
-from mingmu.serve.queries import Page, flag, query, share
+from mingmu.serve.queries import JPEG, Page, flag, query, share, wants_picture
 from mingmu.serve.replies import json_answer, service_of, store_of
 from mingmu.serve.service import Call, Service
 from mingmu.serve.telemetry import Telemetry
 from mingmu.settings import Settings
 
 AT_START = ("general",)  # loaded before the service is ready, where the data folder has them; others at their first request
-JPEG = "image/jpeg"
 
 
 def create_app(settings: Settings, *, company: Company | None = None, fetch: Fetch | None = None) -> FastAPI:
@@ -163,7 +162,7 @@ async def recognize(request: Request) -> Response:
     """Say what one or several images show."""
     service = service_of(request)
     asked = Asked.of(request)
-    if pictured := request.headers.get("accept", "").partition(";")[0].strip().lower() == JPEG:
+    if pictured := wants_picture(request):
         asked = replace(asked, draw=True)
     reference, content_type = request.path_params["name"], request.headers.get("content-type", "")
     async with service.call(request, reference) as call:

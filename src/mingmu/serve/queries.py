@@ -21,6 +21,7 @@ MOST = 1000  # entries of a page
 PAGED = ("limit", "after")
 SHARE = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 LONGEST = 32  # characters of a number
+JPEG = "image/jpeg"
 
 T = TypeVar("T")
 
@@ -50,6 +51,11 @@ def flag(given: Mapping[str, str], name: str) -> bool:
     if said not in ("true", "false"):
         raise BadRequest(f"{name} is {said[:20]!r}; it is true or false")
     return said == "true"
+
+
+def wants_picture(request: HTTPConnection) -> bool:
+    """Whether a picture is to be the whole answer."""
+    return request.headers.get("accept", "").partition(";")[0].strip().lower() == JPEG
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from mingmu.serve import examples, face_schemas, job_schemas, teaching_schemas, 
 from mingmu.serve.bodies import MAX_TOP, ImagesJson
 from mingmu.serve.oip_json import InferJson
 from mingmu.serve.problems import KINDS, MEDIA_TYPE, is_plain
+from mingmu.serve.queries import JPEG
 from mingmu.serve.service import MAX_TIMEOUT_MS
-from mingmu.serve.shapes import BINARY, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, REF, Described, Listing, Strict
+from mingmu.serve.shapes import BINARY, DRAW, IMAGE_BODIES, IN_CALLS, JSON, NAME, PAGED, REF, Described, Listing, Strict
 from mingmu.serve.shapes import model as _model
 
 TITLE = "Mingmu"
@@ -295,10 +296,6 @@ OVERLAP = {
     "name": "overlap", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}, "example": 0.45,
     "description": "Of two boxes of a label that share more of their union than this, the surer one is given.",
 }  # fmt: skip
-DRAW = {
-    "name": "draw", "in": "query", "schema": {"type": "boolean", "default": False},
-    "description": "Adds the image, with the answer drawn on it. For one image, `Accept: image/jpeg` gives that alone.",
-}  # fmt: skip
 TIMEOUT = {
     "name": "X-Request-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
     "description": "Drop the request (504) this many milliseconds after its head arrived.",
@@ -344,7 +341,7 @@ RECOGNITION = {
         "schema": {"$ref": REF + "RecognitionSchema"},
         "examples": {"labels": {"value": examples.RECOGNITION}, "boxes": {"value": examples.DETECTION}},
     },
-    "image/jpeg": BINARY,
+    JPEG: BINARY,
 }
 ROUTES: Described = {
     ("GET", "/v1/recognizers"): ("recognizers", PAGED, None, _model("RecognizersSchema", examples.RECOGNIZERS), (400, 500, 503)),

@@ -38,6 +38,10 @@ AFTER = {
     "description": "Begin after this entry: the `next` of the page before.",
 }  # fmt: skip
 PAGED = [LIMIT, AFTER]
+DRAW = {
+    "name": "draw", "in": "query", "schema": {"type": "boolean", "default": False},
+    "description": "Adds the image, with the answer drawn on it. For one image, `Accept: image/jpeg` gives that alone.",
+}  # fmt: skip
 IN_CALLS = (400, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # what a request with a body may meet
 
 # (method, path): tag, parameters, request body, content of the answer, statuses of errors

@@ -8,7 +8,7 @@ import numpy as np
 
 from mingmu.tasks.sampling import Pixels, Points, between, sampled
 
-SIDE = 112
+SIDE = 112  # pixels that the template is made for
 SAMPLES = 2  # a side, of each pixel
 TEMPLATE: Points = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 """Where the five landmarks of a face lie in its 112x112 pixels: Deng et al., "ArcFace", CVPR 2019, and all that were trained like it."""
@@ -28,14 +28,14 @@ def similarity(points: Points, target: Points) -> tuple[Points, Points]:
     return matrix, target_middle - matrix @ middle
 
 
-def scale_of(points: Points) -> float:
+def scale_of(points: Points, side: int = SIDE) -> float:
     """How many pixels of the photo become one of the aligned face, a side."""
-    matrix, _ = similarity(points, TEMPLATE)
+    matrix, _ = similarity(points, TEMPLATE * (side / SIDE))
     return 1 / math.sqrt(abs(float(np.linalg.det(matrix))))
 
 
-def aligned(picture: Pixels, points: Points) -> Pixels:
-    """The face with these five landmarks, uint8 [112, 112, 3], without jagged edges; black where it lies outside of the picture."""
-    matrix, shift = similarity(points, TEMPLATE)
-    places = (between(SIDE, SIDE, SAMPLES) - shift) @ np.linalg.inv(matrix).T
-    return sampled(picture, places, SAMPLES, scale_of(points))
+def aligned(picture: Pixels, points: Points, side: int = SIDE) -> Pixels:
+    """The face with these five landmarks, uint8 [side, side, 3], without jagged edges; black where it lies outside of the picture."""
+    matrix, shift = similarity(points, TEMPLATE * (side / SIDE))
+    places = (between(side, side, SAMPLES) - shift) @ np.linalg.inv(matrix).T
+    return sampled(picture, places, SAMPLES, scale_of(points, side))

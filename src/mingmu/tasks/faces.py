@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mingmu.core.answers import Box, Boxes
+from mingmu.core.errors import Conflict
 from mingmu.core.pipeline import Look, Road
 from mingmu.core.pixels import Frame, Pixels, whole
 from mingmu.core.recognizer import Recognizer
 from mingmu.core.runtime import FEATURES
 from mingmu.tasks.alignment import SIDE, aligned, scale_of
 
-DETECTOR, EMBEDDER = "yunet", "mobilefacenet"  # the recognizers that are the parts, by name
+DETECTOR, EMBEDDER = "yunet", "mobilefacenet"  # the recognizers that are the parts, by name; the second may be another
 MARGIN = 0.25  # of the longer side, put around a picture in which no face was found: faces that fill all of it are found then
 ENOUGH = 2.0  # pixels of the decoded picture for each pixel of an aligned face, a side, if the photo has them
 LEAST_SIDE = 40.0  # pixels of the photo; a smaller face has not got what tells people apart
@@ -32,6 +33,12 @@ class FaceParts:
 
     detector: Recognizer
     embedder: Recognizer
+
+    def __post_init__(self) -> None:
+        """Raises Conflict."""
+        manifest = self.embedder.manifest
+        if manifest.task != "embed":
+            raise Conflict(f"{manifest.name} makes no vectors of faces; {EMBEDDER} does, and what was imported with --task embed")
 
     @property
     def digests(self) -> dict[str, str]:
@@ -85,15 +92,18 @@ def faces_in(parts: FaceParts, photo: bytes, *, most: int) -> Road[Faces]:
         return Faces((), 0)
     found = sorted(boxes, key=lambda box: -box.width * box.height)
     chosen = found[:most]
-    crops = _crops(parts, photo, chosen, frame.original)
-    readings = yield Look(parts.embedder, [Frame(crop, (SIDE, SIDE), (0.0, 0.0, float(SIDE), float(SIDE))) for crop in crops])
+    side = parts.embedder.manifest.pixels.size[0]
+    picture, places = _decoded(parts, photo, chosen, frame.original, side)
+    crops = [aligned(picture, points, side) for points in places]
+    readings = yield Look(parts.embedder, [Frame(crop, (side, side), (0.0, 0.0, float(side), float(side))) for crop in crops])
     vectors = [reading.rows[FEATURES] for reading in readings]
-    rows = zip(chosen, vectors, crops, strict=True)
+    usual = crops if side == SIDE else [aligned(picture, points) for points in places]
+    rows = zip(chosen, vectors, usual, strict=True)
     return Faces(tuple(Face(box, vector, problems_of(box, crop)) for box, vector, crop in rows), len(boxes))
 
 
 def problems_of(box: Box, crop: Pixels) -> tuple[Problem, ...]:
-    """What is wrong with a face, from its place in the photo and its aligned pixels."""
+    """What is wrong with a face, from its place in the photo and its 112x112 aligned pixels."""
     problems = []
     if (side := min(box.width, box.height)) < LEAST_SIDE:
         problems.append(Problem("too-small", f"the face is {side:.0f} pixels wide; at least {LEAST_SIDE:.0f} are needed"))
@@ -127,13 +137,15 @@ def _with_margin(parts: FaceParts, photo: bytes) -> Frame:
     return Frame(frame.pixels, seen.original, (left * across, top * down, right * across, bottom * down))
 
 
-def _crops(parts: FaceParts, photo: bytes, boxes: Sequence[Box], original: tuple[int, int]) -> list[Pixels]:
-    """The aligned faces, from a decode that is large enough for the smallest of them."""
-    smallest = min(scale_of(np.array(box.landmarks)) for box in boxes)
+def _decoded(
+    parts: FaceParts, photo: bytes, boxes: Sequence[Box], original: tuple[int, int], side: int
+) -> tuple[Pixels, list[NDArray[np.float64]]]:
+    """The photo, large enough for the smallest face to be aligned to so many pixels a side, and where the landmarks lie in it."""
+    smallest = min(scale_of(np.array(box.landmarks), max(side, SIDE)) for box in boxes)
     picture = whole(photo, parts.detector.limits, most=min(4096, round(max(original) * min(1.0, ENOUGH / smallest)) + 1))
     height, width = picture.pixels.shape[:2]
     scale = np.array([width / original[0], height / original[1]])
-    return [aligned(picture.pixels, np.array(box.landmarks) * scale) for box in boxes]
+    return picture.pixels, [np.array(box.landmarks) * scale for box in boxes]
 
 
 def _detail(crop: Pixels) -> float:

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mingmu.core.answers import Boxes
 from mingmu.core.errors import MingmuError, UnfitFace
 from mingmu.core.pipeline import Road
 from mingmu.tasks.faces import Face, FaceParts, Vector, faces_in
+from mingmu.tasks.known import Known
 from mingmu.tasks.verification import threshold_for
 
 MOST_FACES = 100  # of one photo, the largest
+UNKNOWN = "unknown"  # what a face is called that is nobody's of the gallery
 USUAL_RATE = 1e-4  # of false matches with each face of a gallery: every one of them is a chance to be taken for somebody
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """The faces of a gallery. Search is exact: each is compared; of 100,000 that takes some ten milliseconds."""
-
-    people: tuple[str, ...]
-    rows: NDArray[np.int64]  # [M], whose face each is, as a number in `people`
-    vectors: NDArray[np.float32]  # [M, F], each of length 1
-
-    def nearest(self, vector: Vector) -> tuple[str, float] | None:
-        """Who has the most similar face, and how similar it is; None where nobody is known."""
-        if not len(self.vectors):
-            return None
-        similar = self.vectors @ vector
-        best = int(similar.argmax())
-        return self.people[int(self.rows[best])], float(np.clip(similar[best], -1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +40,11 @@ class Identification:
     false_match_rate: float  # of a comparison with one face of the gallery
     false_identification_rate: float  # how often a stranger is given some name, if the comparisons are independent: they err less often
 
+    def boxes(self) -> Boxes:
+        """The faces under their people's names, to be drawn: a similarity is no share of certainty, so none is told."""
+        named = [replace(each.face.box, label=each.person or UNKNOWN, landmarks=()) for each in self.faces]
+        return Boxes(tuple(named), scored=False)
+
     def document(self) -> dict[str, Any]:
         """The answer as JSON has it."""
         names = ("threshold", "false_match_rate", "false_identification_rate")
@@ -69,7 +57,7 @@ def identify(parts: FaceParts, photo: bytes, known: Known, rate: float | None = 
     threshold = threshold_for(rate, parts.embedder.manifest.embed)
     seen = yield from faces_in(parts, photo, most=MOST_FACES)
     faces = tuple(_identified(face, known, threshold) for face in seen.faces)
-    return Identification(faces, threshold, rate, 1 - (1 - rate) ** len(known.vectors))
+    return Identification(faces, threshold, rate, 1 - (1 - rate) ** len(known))
 
 
 def fit_faces(parts: FaceParts, photos: Sequence[bytes], *, force: bool = False) -> Road[list[Vector]]:

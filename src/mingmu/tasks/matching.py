@@ -50,11 +50,25 @@ class Ranking:
 
     def average_precision(self, at: int = 0, weights: Doubles | None = None) -> float:
         """Precision, never lower than at a higher recall, in the mean over 101 recalls; NaN where there is nothing to be found."""
-        if not (self.there.sum() if weights is None else self.there @ weights):
+        if not self._anything(weights):
             return float("nan")
+        recall, best = self._best(at, weights)
+        return float(np.append(best, 0.0)[np.searchsorted(recall, RECALLS)].mean())
+
+    def area(self, at: int = 0, weights: Doubles | None = None) -> float:
+        """The same over all recalls: the mean over 101 of them moves in steps, of a hundredth where all that is said is right."""
+        if not self._anything(weights):
+            return float("nan")
+        recall, best = self._best(at, weights)
+        return float(np.diff(recall, prepend=0.0) @ best)
+
+    def _anything(self, weights: Doubles | None) -> bool:
+        return bool(self.there.sum() if weights is None else self.there @ weights)
+
+    def _best(self, at: int, weights: Doubles | None) -> tuple[Doubles, Doubles]:
+        """Recall [D], and the best precision with that recall or more."""
         recall, precision = self.curve(at, weights)
-        best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-        return float(best[np.searchsorted(recall, RECALLS)].mean())
+        return recall, np.maximum.accumulate(precision[::-1])[::-1]
 
 
 def rankings(said: Sequence[Found], there: Sequence[Truth], classes: int, area: Area = "all") -> list[Ranking]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mingmu.verbs.auditing import Audited, Cleaned, audit, clean
 from mingmu.verbs.batching import Batched, DatasetImages, Watch, batch, run_batch
 from mingmu.verbs.chaining import chain
-from mingmu.verbs.faces import enrol, galleries_json, identify, measure_faces, open_faces, verify_faces
+from mingmu.verbs.faces import enrol, galleries, identify, import_embedder, measure_faces, open_faces, people, verify_faces
 from mingmu.verbs.measuring import compare, evaluate, page_of
 from mingmu.verbs.recognizing import (
     IMAGE_SUFFIXES,
@@ -74,9 +74,10 @@ __all__ = [
     "ensure",
     "evaluate",
     "export",
-    "galleries_json",
+    "galleries",
     "identify",
     "image_sources",
+    "import_embedder",
     "import_model",
     "install",
     "leads",
@@ -86,6 +87,7 @@ __all__ = [
     "open_recognizer",
     "options_of",
     "page_of",
+    "people",
     "pull",
     "read_dataset",
     "recognize",

@@ -10,8 +10,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from mingmu.compress.contest import WORTH_IT, accuracy_of
-from mingmu.compress.gate import Kept, Verdict, judge_answers
+from mingmu.compress.contest import WORTH_IT
+from mingmu.compress.gate import Verdict, accuracy_of, judge_answers
 from mingmu.compress.speed import Speed, race
 from mingmu.compress.variants import Maker
 from mingmu.core.cpus import cpu_count
@@ -51,7 +51,7 @@ class Candidate:
             passed=self.verdict.passed,
             verdict=self.verdict.reason,
             megabytes=round(self.recognizer.network.artifact.size / 1e6, 2),
-            accuracy=accuracy_of(self.verdict.kept),
+            accuracy=self.verdict.accuracy,
             **(asdict(self.speed) if self.speed else {}),
         )
 
@@ -118,7 +118,6 @@ class Heat:
 def heat_of(store: Store, parent: Recognizer, what: str, judged: Dataset, lesson: Lesson, progress: Progress) -> Iterator[Heat]:
     """The parent alone, to begin with; variants lie in a folder that is there until the block is left."""
     said = predictions_of(store, parent, judged, lambda _step, share: progress(f"asking {what}", share))
-    itself = Kept(len(said.right), int(said.right.sum()), 1.0, 1.0, 1.0)
-    first = Candidate(what, parent, said, Verdict(True, "the one to be shrunk", itself))
+    first = Candidate(what, parent, said, Verdict(True, "the one to be shrunk", accuracy_of(said.right)))
     with tempfile.TemporaryDirectory(prefix="mingmu-") as folder:
         yield Heat(store, judged, lesson, Path(folder), progress, [first])

@@ -58,9 +58,9 @@ def photos_of(store: Store, recognizer: Recognizer, source: Path, most: int, pro
     left = fresh if asked else once
     if not len(left):
         raise Conflict(f"the photos have other labels than {recognizer.manifest.name}, and it has no features to teach those on")
-    spare = _without(once, left)
-    aside = _some(spare if len(spare) >= CALIBRATION else left, min(CALIBRATION, len(left) // CALIBRATION_PART))
-    judged = _some(_without(left, aside), most)
+    spare = without(once, left)
+    aside = sample(spare if len(spare) >= CALIBRATION else left, min(CALIBRATION, len(left) // CALIBRATION_PART))
+    judged = sample(without(left, aside), most)
     how = "the recognizer itself, which did not learn from them" if asked else "heads taught on each variant, by cross-validation"
     words = f"{len(judged)} photos of {source.name}, {len(judged.labels)} labels; {how}; INT8 is calibrated with {len(aside)} others"
     return Photos(judged, aside, asked, words)
@@ -165,11 +165,11 @@ def _unseen(store: Store, dataset: Dataset, recognizer: Recognizer) -> Dataset:
         return Dataset(())
 
 
-def _without(dataset: Dataset, others: Dataset) -> Dataset:
+def without(dataset: Dataset, others: Dataset) -> Dataset:
     taken = {example.image for example in others}
     return Dataset.of(example for example in dataset if example.image not in taken)
 
 
-def _some(dataset: Dataset, most: int) -> Dataset:
+def sample(dataset: Dataset, most: int) -> Dataset:
     """Any sample, and the same one each time."""
     return Dataset.of(sorted(dataset, key=lambda example: example.image)[:most])

@@ -37,7 +37,7 @@ from mingmu.registry.store import Store
 from mingmu.registry.teachable import taught_digest
 from mingmu.teach.curve import Growth
 from mingmu.verbs.parting import cache_of, thumbs_of
-from mingmu.verbs.recognizing import Progress, check_classifier, ensure, silent
+from mingmu.verbs.recognizing import Progress, check_classifier, check_judged, ensure, silent
 from mingmu.verbs.sources import found_in
 
 Said = TypeVar("Said", Predictions, Sightings, Transcripts)
@@ -67,10 +67,15 @@ def compare(store: Store, one: str, other: str, source: Path, progress: Progress
     library = Library(store)
     both = [library.open(ensure(store, each, progress).digest) for each in (one, other)]
     for each in both:
-        check_classifier(each, "compare")
+        check_judged(each, "compare")
+    if len({each.manifest.task for each in both}) > 1:
+        raise Conflict(f"of {one} and {other} one gives labels and the other boxes; compare two of a kind")
     found = reading.read(source, store.blobs, progress)
     dataset = unseen(store, found.dataset, *both, progress=progress)
-    return comparing.compare(*(_asked(store, each, found, dataset, progress) for each in both))
+    told = [_context(store, each, found, dataset) for each in both]
+    if both[0].manifest.task == "detect":
+        return comparing.compare_boxes(*(it.of(sightings_of(store, each, dataset, progress)) for it, each in zip(told, both, strict=True)))
+    return comparing.compare(*(it.of(predictions_of(store, each, dataset, progress)) for it, each in zip(told, both, strict=True)))
 
 
 def unseen(store: Store, dataset: Dataset, *recognizers: Recognizer, progress: Progress = silent) -> Dataset:
@@ -131,11 +136,6 @@ def _not_alike(store: Store, fresh: list[Example], lessons: list[Example], progr
     return Dataset.of(example for at, example in enumerate(fresh, start=len(lessons)) if at not in taught)
 
 
-def _asked(store: Store, recognizer: Recognizer, found: reading.Reading, dataset: Dataset, progress: Progress) -> Predictions:
-    """What a classifier says about the photos that are left, with what was not asked, and whether it may have learned from them."""
-    return _context(store, recognizer, found, dataset).of(predictions_of(store, recognizer, dataset, progress))
-
-
 @dataclass(frozen=True)
 class _Context:
     """What is known of photos beside what is said of them."""
@@ -162,7 +162,7 @@ def measured(
     """
     tell: Callable[[float], None] = lambda share: progress("measuring", share)  # noqa: E731
     if recognizer.manifest.task == "detect":
-        seen = context.of(sight(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
+        seen = context.of(sightings_of(store, recognizer, asked, progress))
         return BoxReport.of(recognizer, dataset, measure_boxes(seen), _cost(store, recognizer, seen.examples))
     if recognizer.manifest.task in READING:
         said = context.of(transcribe(recognizer, asked, store.blobs, threads=cpu_count(), progress=tell))
@@ -191,6 +191,10 @@ def predictions_of(store: Store, recognizer: Recognizer, dataset: Dataset, progr
     return predict(recognizer, dataset, store.blobs, threads=cpu_count(), progress=tell)
 
 
+def sightings_of(store: Store, recognizer: Recognizer, dataset: Dataset, progress: Progress) -> Sightings:
+    return sight(recognizer, dataset, store.blobs, threads=cpu_count(), progress=lambda share: progress("measuring", share))
+
+
 def report_of(recognizer: Recognizer, dataset: Dataset, predictions: Predictions, store: Store, growth: Growth | None = None) -> Report:
     doubt = recognizer.head.doubt if recognizer.head and recognizer.covers else None
     sets = {share: prediction_sets(predictions.scores, doubt.conformal, share) for share in COVERAGES} if doubt else None
@@ -199,6 +203,5 @@ def report_of(recognizer: Recognizer, dataset: Dataset, predictions: Predictions
     some = [example.image for example in predictions.examples[:: max(1, len(predictions) // LOOKED_AT)]]
     lost = usual_loss(recognizer.manifest.pixels, some, store.blobs.get)
     curve = learning_curve(growth.sizes, growth.right, growth.groups) if growth else None
-    return Report.of(
-        recognizer, dataset, measure(predictions, sets=sets, lost=lost), learning=curve, cost=_cost(store, recognizer, predictions.examples)
-    )
+    measures = measure(predictions, sets=sets, lost=lost)
+    return replace(Report.of(recognizer, dataset, measures, _cost(store, recognizer, predictions.examples)), learning=curve)

@@ -176,10 +176,19 @@ def recognize(
 
 def check_classifier(recognizer: Recognizer, verb: str) -> None:
     """Raise Conflict for what gives no labels of whole pictures."""
-    gives = {"detect": "finds boxes", "embed": "gives vectors"}
-    if (task := recognizer.manifest.task) != "classify":
-        found = gives.get(task, "reads text")
-        raise Conflict(f"{recognizer.manifest.name} {found}, it is no classifier; {verb} is for classifiers alone, so far")
+    if recognizer.manifest.task != "classify":
+        raise Conflict(f"{_gives(recognizer)}, it is no classifier; {verb} is for classifiers alone, so far")
+
+
+def check_judged(recognizer: Recognizer, verb: str) -> None:
+    """Raise Conflict for what gives neither labels nor boxes."""
+    if recognizer.manifest.task not in ("classify", "detect"):
+        raise Conflict(f"{_gives(recognizer)}; {verb} is for what gives labels or boxes, so far")
+
+
+def _gives(recognizer: Recognizer) -> str:
+    gives = {"classify": "gives labels", "detect": "finds boxes", "embed": "gives vectors", "locate": "finds lines"}
+    return f"{recognizer.manifest.name} {gives.get(recognizer.manifest.task, 'reads text')}"
 
 
 def image_sources(arguments: Iterable[str], *, videos: bool = False) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from mingmu.compress.candidates import candidates
 from mingmu.compress.contest import METHOD, Contest
+from mingmu.compress.contest import Judge as Asked
 from mingmu.compress.variants import Maker
 from mingmu.core.artifact import MANIFEST, Artifact, seal
 from mingmu.core.cpus import cpu_count
@@ -31,7 +32,8 @@ from mingmu.registry.store import Store, Version
 from mingmu.registry.tuning import Trial, Tuning, Tunings
 from mingmu.verbs.judging import Judge, Photos, photos_of
 from mingmu.verbs.neighbours import Homes
-from mingmu.verbs.recognizing import Progress, Stored, check_classifier, ensure, silent
+from mingmu.verbs.recognizing import Progress, Stored, check_judged, ensure, silent
+from mingmu.verbs.spotting import Spotter, boxed_photos_of
 
 SECONDS = 2.0
 PHOTOS = 1000
@@ -77,9 +79,7 @@ def tune(
     """
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
-    if source:
-        check_classifier(recognizer, "tuning with photos")
-    given = photos_of(store, recognizer, source, photos, progress) if source else None
+    given = _photos_of(store, recognizer, source, photos, progress) if source else None
     found = candidates(sealed.artifact.manifest.runs, photos=given is not None)
     homes = Homes(store, sealed)
     others = homes.neighbours(recognizer.digest) if given else {}
@@ -98,7 +98,7 @@ def tune(
         data=given.words if given else PROBES_ONLY,
         method=METHOD,
         created=now(),
-        apart=tuple(dict.fromkeys(version.digest for version in best.apart)),
+        apart=tuple(dict.fromkeys(version.digest for version in best.verdict.apart)),
     )
     tunings.put(tuning)
     progress("done", 1.0)
@@ -144,8 +144,7 @@ def compress(
         )
     version = ensure(store, reference, progress)
     recognizer, sealed = opened(store, version)
-    check_classifier(recognizer, "compress")
-    given = photos_of(store, recognizer, source, photos, progress)
+    given = _photos_of(store, recognizer, source, photos, progress)
     at_home = Homes(store, sealed).at_home(recognizer)
     with _contest(store, at_home, {}, sealed, given, [Runs(precision=precision)], seconds, progress) as contest:
         before, after = contest.trials
@@ -177,6 +176,13 @@ def opened(store: Store, version: Version) -> tuple[Recognizer, Network]:
     return recognizer, library.sealed(_network_of(store, recognizer.artifact))
 
 
+def _photos_of(store: Store, recognizer: Recognizer, source: Path, most: int, progress: Progress) -> Photos:
+    """The photos that answers are judged on. Raises Conflict for what gives neither labels nor boxes."""
+    check_judged(recognizer, "judging by photos")
+    find = boxed_photos_of if recognizer.manifest.task == "detect" else photos_of
+    return find(store, recognizer, source, most, progress)
+
+
 def _network_of(store: Store, artifact: Artifact) -> Artifact:
     """What a head sits on, or the whole model itself. Raises Conflict for a chain, which has several."""
     if artifact.manifest.parts:
@@ -205,10 +211,18 @@ def _contest(
         pixels = sealed.artifact.manifest.pixels
         frames = (frame.pixels for _, frame in readable(store, given.calibration, pixels)) if given else ()
         contest = Contest(sealed, Maker(sealed.artifact, frames), variants, partial(_prove_on, recognizer), progress)
-        judge = Judge(store, sealed, recognizer, others, given, Path(folder, "features")) if given else None
+        judge = _judge(store, sealed, recognizer, others, given, Path(folder, "features")) if given else None
         timed = [image for image, _ in islice(readable(store, given.judged, pixels), TIMED)] if given else [*probe_images().values()]
         contest.run(found, judge, timed, recognizer.wants, seconds)
         yield contest
+
+
+def _judge(
+    store: Store, sealed: Network, recognizer: Recognizer, others: Mapping[Version, Recognizer], given: Photos, folder: Path
+) -> Asked:
+    if recognizer.manifest.task == "detect":
+        return Spotter(store, recognizer, given)
+    return Judge(store, sealed, recognizer, others, given, folder)
 
 
 def _prove_on(recognizer: Recognizer, network: Network) -> None:

@@ -78,7 +78,7 @@ def adopt(
     check_size(source, pixels)
     wrapped = prepended(parsed, source, normalisation)
     plain = _finish(wrapped, softmax=False)
-    count = _count_scores(plain, pixels)
+    count = width_of(plain, pixels, SCORES)
     if len(labels) != count:
         raise BadModel(f"the network gives {count} scores but there are {len(labels)} labels")
     softmax = not _are_probabilities(plain, pixels)
@@ -218,19 +218,19 @@ def _finish(model: onnx.ModelProto, *, softmax: bool) -> bytes:
     return bytes(finished.SerializeToString(deterministic=True))
 
 
-def _count_scores(model: bytes, spec: PixelSpec) -> int:
-    """How many scores one image gets; raises BadModel unless a batch gives what its images give alone."""
+def width_of(model: bytes, spec: PixelSpec, output: str) -> int:
+    """How many numbers an output [N, C] has for one image; raises BadModel unless a batch gives what its images give alone."""
     batch = noise(spec)
     runtime = OnnxRuntime(model)
     try:
-        together = runtime(batch, [SCORES])[SCORES]
-        alone = np.concatenate([runtime(image[None], [SCORES])[SCORES] for image in batch])
+        together = runtime(batch, [output])[output]
+        alone = np.concatenate([runtime(image[None], [output])[output] for image in batch])
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
         raise BadModel(f"the network cannot run on a batch of {len(batch)} images of {spec.size[0]}x{spec.size[1]}: {error}") from error
     if together.shape != alone.shape or len(together) != len(batch):
-        raise BadModel(f"{len(batch)} images give scores of shape {list(together.shape)}; [{len(batch)}, C] is needed")
+        raise BadModel(f"{len(batch)} images give {output} of shape {list(together.shape)}; [{len(batch)}, C] is needed")
     if not np.allclose(together, alone, rtol=1e-2, atol=1e-3):
-        raise BadModel("an image gets other scores in a batch than alone; export the network in inference mode")
+        raise BadModel(f"an image gets other {output} in a batch than alone; export the network in inference mode")
     return int(together.shape[1])
 
 

@@ -12,11 +12,12 @@ from mingmu.core import graph
 from mingmu.core.artifact import Array, Artifact
 from mingmu.core.manifest import DetectSpec, EmbedSpec, Manifest, digest_of
 from mingmu.core.pixels import PixelSpec
-from mingmu.core.runtime import BOXES, FEATURES, LANDMARKS, SCORES
+from mingmu.core.runtime import BOXES, LANDMARKS, SCORES
 from mingmu.zoo.adopt import PREFIX, Normalisation, input_of, prepended
 from mingmu.zoo.catalog import Entry, Web
 from mingmu.zoo.detectors import Node, check_detector, corner_nodes, finished_graph, grid_of
 from mingmu.zoo.embedded import Add, seal_proven
+from mingmu.zoo.embedders import appended, unit_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -101,8 +102,6 @@ def yunet_graph(weights: bytes, pixels: PixelSpec) -> bytes:
 
 def mobilefacenet_graph(weights: bytes) -> bytes:
     """The published graph, for any number of images: the vector of a face and that of its mirror image, added, with the length 1."""
-    from onnx import TensorProto, helper, numpy_helper
-
     parsed = graph.parse(weights)
     source, (vectors,) = input_of(parsed), [output.name for output in parsed.graph.output]
     model: onnx.ModelProto = prepended(parsed, source, IMAGENET)
@@ -114,15 +113,9 @@ def mobilefacenet_graph(weights: bytes) -> bytes:
         ("Gather", ["twins", "first"], "plain"),
         ("Gather", ["twins", "second"], "mirrored_vectors"),
         ("Add", ["plain", "mirrored_vectors"], "added"),
-        ("Mul", ["added", "added"], "squares"),
-        ("MatMul", ["squares", "ones"], "squared_length"),
-        ("Sqrt", ["squared_length"], "length"),
-        ("Div", ["added", "length"], FEATURES),
+        *unit_nodes("added"),
     ]
-    model.graph.node.extend(helper.make_node(operator, inputs, [output]) for operator, inputs, output in nodes)
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["N", 128]))
+    appended(model, nodes, constants, 128)
     return bytes(model.SerializeToString(deterministic=True))
 
 
