@@ -91,7 +91,7 @@ def test_what_was_trained_or_searched_for_can_be_made_smaller_whatever_became_of
         verbs.train(store, photos, name="colours", recipe=too_fast)
     verbs.shrink(store, "colours@1", epochs=1)
     verbs.search(store, photos, name="found", recipe=RECIPE.changed(epochs=1), trials=1)
-    assert verbs.shrink(store, "found", epochs=1).trials[1].what == "cnn, 50% kept"
+    assert verbs.shrink(store, "found", epochs=1).trials[1].what == "cnn, 70% kept"
 
 
 def test_it_looks_at_what_its_parent_looks_at_unless_told_otherwise(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ def test_what_wins_in_int8_is_published_on_a_backbone_of_its_own_and_can_be_made
     assert network.manifest.made_by["judged"] == store.artifact(done.version.digest).manifest.made_by["judged"]
     assert store.records.lineage(network.digest).dataset == store.records.lineage(done.version.digest).dataset
     again = verbs.shrink(store, f"colours@{done.version.version}", epochs=1)
-    assert again.trials[1].what == "cnn, 50% kept"
+    assert again.trials[1].what == "cnn, 70% kept"
 
 
 def test_any_head_on_a_network_that_was_trained_here_can_be_made_smaller(store: Store, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mingmu.registry.store import Store
 from mingmu.settings import Settings
 from mingmu.train.fit import fit
 from mingmu.train.operators import define_missing
+from mingmu.train.run import Epoch
 from tests.train import made
 
 RECIPE = made.recipe(schedule={"epochs": 6}, optimiser={"rate": 3e-3})
@@ -169,6 +171,13 @@ def test_too_little_time_is_refused_before_photos_are_parted(tmp_path: Path, mon
         verbs.train(Store(tmp_path / "data"), made.folder(tmp_path / "photos", 30), name="colours", recipe=RECIPE, seconds=1)
 
 
+def test_too_little_time_is_refused_before_weights_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("mingmu.train.nets.hub.fetched")
+    recipe = made.recipe(net={"name": "timm:resnet10t", "weights": "hf:nobody/nothing", "size": 32})
+    with pytest.raises(BadRequest, match="1 seconds are too few"):
+        verbs.train(Store(tmp_path / "data"), made.folder(tmp_path / "photos", 30), name="colours", recipe=recipe, seconds=1)
+
+
 def test_too_few_labels_and_what_takes_no_steps_are_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
     photos = made.folder(tmp_path / "photos", 30)
@@ -198,7 +207,32 @@ def test_the_command_line_trains_and_writes_a_page(tmp_path: Path, capsys: pytes
     assert document["name"] == "colours"
     assert len(document["curve"]) == 1
     assert said.err.startswith("cnn starts from nothing\n")
-    assert "How it learned" in page.read_text(encoding="utf-8")
+    assert "In one epoch: a loss of" in page.read_text(encoding="utf-8")
+
+
+def test_a_page_draws_how_a_network_learned(trained: tuple[Store, verbs.Trained]) -> None:
+    store, result = trained
+    page = verbs.page_of(store, result.report)
+    assert "How it learned" in page
+    assert "Accuracy while it learned" in page
+
+
+def test_the_command_line_says_how_many_epochs_there_were_and_how_fast(
+    trained: tuple[Store, verbs.Trained], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, result = trained
+    slow, fast = (replace(result.curve[0], images_per_second=rate, waited=0.25) for rate in (2.34, 78.9))
+
+    def said(*curve: Epoch) -> str:
+        monkeypatch.setattr("mingmu.verbs.train", lambda *_, **__: replace(result, curve=curve))
+        with pytest.raises(SystemExit) as done:
+            main(["train", "photos", "--name", "colours", "--net", "cnn", "--data-dir", str(store.data_dir)])
+        assert done.value.code == 0
+        return capsys.readouterr().out
+
+    assert "1 epoch of cnn at 2.3 images/s, 25% of the time waiting for photos." in said(slow)
+    assert "3 epochs of cnn at 79 images/s, 25% of the time waiting for photos." in said(slow, fast, fast)
+    assert "waiting for photos" not in said()
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ _MORE: dict[Callable[..., None], str] = {
     teaching.audit: "Example: `mingmu audit flowers/ --html audit.html`",
     training.train: "Example: `mingmu train flowers/ --name flowers --time 10m`",
     searching.search: "Example: `mingmu search flowers/ --name flowers --time 1h`",
-    shrinking.shrink: "Example: `mingmu shrink flowers --keep 0.5 --html smaller.html`",
+    shrinking.shrink: "Example: `mingmu shrink flowers --keep 0.7 --html smaller.html`",
     tuning.tune: "Example: `mingmu tune general --data photos/`",
     tuning.compress: "Example: `mingmu compress flowers --data more-flowers/`",
     chaining.chain: "Example: `mingmu chain shelf.toml --name shelf`",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mingmu.core.duration import seconds_in
 from mingmu.core.teaching import TeachOptions
 
 if TYPE_CHECKING:
@@ -42,10 +43,27 @@ def asked(option: str, *flags: str, **more: Any) -> Any:
     return typer.Option(*flags, help=DESCRIPTIONS[option], **more)
 
 
+def _seconds(text: str) -> float:
+    if not (seconds := seconds_in(text)):
+        raise typer.BadParameter(f"{text!r} is not a time, as 90s, 10m or 1h30m are")
+    return seconds
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A recognizer, or one version of it, as in flowers@3.", autocompletion=complete_name)
 ]
+Net = Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")]
+Size = Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
+]
+Time = Annotated[
+    float | None,
+    typer.Option(parser=_seconds, metavar="TIME", help="How long it may take in all, as in 90s, 10m or 1h30m.", show_default=False),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the last one of this name was cut short.")]
+Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
 
 
 def load_settings(data_dir: Path | None, **overrides: object) -> Settings:

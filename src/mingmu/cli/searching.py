@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from mingmu.cli.options import DataDir, Json, open_store
+from mingmu.cli.options import Anew, DataDir, Json, Net, Resume, Size, Time, open_store
 from mingmu.cli.teaching import Data, Html
-from mingmu.cli.training import Anew, Time, resumable, seconds_of
+from mingmu.cli.training import resumable
 
 
 def search(
     data: Data,
     name: Annotated[str, typer.Option(help="What to call the recognizer.")],
     recipe: Annotated[str, typer.Option(help="Where to begin: fast, accurate, or a TOML file.")] = "fast",
-    net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
-    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
+    net: Net = None,
+    size: Size = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="How many recipes to try.", show_default="20, or what the time allows")] = None,
     time: Time = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the search of this name was cut short.")] = False,
+    resume: Resume = False,
     anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
@@ -37,13 +37,12 @@ def search(
     from mingmu.train import recipe as recipes
     from mingmu.train.nets import beginning
 
-    seconds = seconds_of(time)
     chosen = recipes.read(recipe).changed(net=net, epochs=epochs, size=size)
     store = open_store(data_dir)
     render.note(beginning(chosen.net))
     with resumable(verbs.search_of(store, name)), render.progress() as progress:
         found = verbs.search(
-            store, data, name=name, recipe=chosen, trials=trials, seconds=seconds, resume=resume, anew=anew, progress=progress
+            store, data, name=name, recipe=chosen, trials=trials, seconds=time, resume=resume, anew=anew, progress=progress
         )
     trained, measures = found.trained, found.trained.report.measures
     if html:

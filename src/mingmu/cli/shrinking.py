@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mingmu.cli.options import DataDir, Json, Name, open_store
+from mingmu.cli.options import Anew, DataDir, Epochs, Json, Name, Resume, Time, open_store
 from mingmu.cli.teaching import Html
-from mingmu.cli.training import Anew, Time, resumable, seconds_of
+from mingmu.cli.training import resumable
 from mingmu.cli.tuning import COLUMNS, row
+
+if TYPE_CHECKING:
+    from mingmu.verbs import Shrunk
 
 
 def shrink(
@@ -20,7 +23,7 @@ def shrink(
     ] = None,
     keep: Annotated[
         float | None,
-        typer.Option(min=0.05, max=1.0, help="The share of multiplications that is kept.", show_default="0.5; 1 with --net"),
+        typer.Option(min=0.05, max=1.0, help="The share of multiplications that is kept.", show_default="0.7; 1 with --net"),
     ] = None,
     net: Annotated[str | None, typer.Option(help="Let this network learn from it, or timm:NAME.", show_default="its own")] = None,
     recipe: Annotated[
@@ -30,11 +33,9 @@ def shrink(
     size: Annotated[
         int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="as NAME, or fewer")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
-    ] = None,
+    epochs: Epochs = None,
     time: Time = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the shrinking of this name was cut short.")] = False,
+    resume: Resume = False,
     anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
@@ -47,8 +48,6 @@ def shrink(
     from mingmu.cli import render
     from mingmu.train import recipe as recipes
 
-    chosen = None if recipe is None else recipes.read(recipe)
-    seconds = seconds_of(time)
     store = open_store(data_dir)
     with resumable(verbs.smaller_of(store, name.partition("@")[0])), render.progress() as progress:
         done = verbs.shrink(
@@ -57,22 +56,28 @@ def shrink(
             data,
             keep=keep,
             net=net,
-            recipe=chosen,
+            recipe=None if recipe is None else recipes.read(recipe),
             size=size,
             epochs=epochs,
-            seconds=seconds,
+            seconds=time,
             resume=resume,
             anew=anew,
             progress=progress,
         )
     if html:
         html.write_text(done.page(), encoding="utf-8")
+    _print(done, as_json)
+    if not done.version:
+        raise typer.Exit(1)
+
+
+def _print(done: Shrunk, as_json: bool) -> None:
+    from mingmu.cli import render
+
     if as_json:
         version = render.version_json(done.version) if done.version else None
         render.print_json({"version": version, "data": done.data, "trials": [trial.model_dump(mode="json") for trial in done.trials]})
-    else:
-        render.print_rows(COLUMNS, [row(trial) for trial in done.trials])
-        print(f"\n{render.label(done.version)} is ready." if done.version else "\nRefused: nothing was published.")
-        print(f"Judged on {done.data}.")
-    if not done.version:
-        raise typer.Exit(1)
+        return
+    render.print_rows(COLUMNS, [row(trial) for trial in done.trials])
+    print(f"\n{render.label(done.version)} is ready." if done.version else "\nRefused: nothing was published.")
+    print(f"Judged on {done.data}.")

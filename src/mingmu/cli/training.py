@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mingmu.cli.options import DataDir, Json, open_store
+from mingmu.cli.options import Anew, DataDir, Epochs, Json, Net, Resume, Size, Time, open_store
 from mingmu.cli.teaching import Data, Html
 
+if TYPE_CHECKING:
+    from mingmu.train.run import Epoch
+    from mingmu.verbs import Trained
+
 USUAL = {"classify": "fast", "detect": "detect", "read": "read"}  # recipes
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-Anew = Annotated[bool, typer.Option("--anew", help="Begin again, though the last of this name was cut short and could go on.")]
-Time = Annotated[str | None, typer.Option(metavar="TIME", help="How long it may take in all, as in 90s, 10m or 2h.", show_default=False)]
 
 
 def train(
@@ -37,13 +38,11 @@ def train(
             show_default="what the recipe's does, or classify",
         ),
     ] = None,
-    net: Annotated[str | None, typer.Option(help="Train this network, or timm:NAME.", show_default="the recipe's")] = None,
-    size: Annotated[int | None, typer.Option(min=16, max=1024, help="Pixels a side that it looks at.", show_default="the recipe's")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="How often it sees the photos.", show_default="the recipe's, or what the time allows")
-    ] = None,
+    net: Net = None,
+    size: Size = None,
+    epochs: Epochs = None,
     time: Time = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the training of this name was cut short.")] = False,
+    resume: Resume = False,
     anew: Anew = False,
     html: Html = None,
     as_json: Json = False,
@@ -52,17 +51,11 @@ def train(
     """Train a network of your own on labelled photos, from published weights or from nothing (extra `train`). It is measured, sealed and
     served as a taught recognizer is.
     """
-    import json
-    from statistics import median
-
     from mingmu import verbs
     from mingmu.cli import render
-    from mingmu.evaluate.report import TextReport
-    from mingmu.evaluate.summary import summary
     from mingmu.train import recipe as recipes
     from mingmu.train.nets import beginning, check_does, net_named
 
-    seconds = seconds_of(time)
     does = task or (net_named(net).task if net else "classify")
     chosen = recipes.read(recipe or USUAL[does]).changed(net=net, size=size)
     check_does(chosen.net, task)
@@ -71,12 +64,23 @@ def train(
         render.note(beginning(chosen.net))
     with resumable(verbs.run_of(store, name)), render.progress() as progress:
         trained = verbs.train(
-            store, data, name=name, recipe=chosen, epochs=epochs, seconds=seconds, resume=resume, anew=anew, progress=progress
+            store, data, name=name, recipe=chosen, epochs=epochs, seconds=time, resume=resume, anew=anew, progress=progress
         )
     if not verbs.leads():
         return
     if html:
         html.write_text(verbs.page_of(store, trained.report), encoding="utf-8")
+    _print(trained, chosen.net.name, data, as_json)
+
+
+def _print(trained: Trained, net: str, data: Path, as_json: bool) -> None:
+    import json
+
+    from mingmu import verbs
+    from mingmu.cli import render
+    from mingmu.evaluate.report import TextReport
+    from mingmu.evaluate.summary import summary
+
     measures = trained.report.measures
     document = render.version_json(trained.version) | {
         "report": json.loads(trained.report.to_json()),
@@ -86,12 +90,17 @@ def train(
     what = "characters" if isinstance(trained.report, TextReport) else "labels"
     lines = [f"{render.label(trained.version)} is ready: {len(measures.classes)} {what}.", *summary(measures)]
     if trained.curve:
-        rate, waited = (median(getattr(epoch, name) for epoch in trained.curve) for name in ("images_per_second", "waited"))
-        speed = f"{rate:.{0 if rate >= 10 else 1}f} images/s, {waited:.0%} of the time waiting for photos"
-        lines.append(f"{len(trained.curve)} {'epoch' if len(trained.curve) == 1 else 'epochs'} of {chosen.net.name} at {speed}.")
+        lines.append(_pace(trained.curve, net))
     if trained.findings:
         lines.append(f"{len(trained.findings)} things about the photos deserve a look: mingmu audit {data}")
     render.print_result(as_json, document, "\n".join(lines))
+
+
+def _pace(curve: Sequence[Epoch], net: str) -> str:
+    """How many epochs there were, and how fast."""
+    rate, waited = (median(getattr(epoch, name) for epoch in curve) for name in ("images_per_second", "waited"))
+    epochs = "1 epoch" if len(curve) == 1 else f"{len(curve)} epochs"
+    return f"{epochs} of {net} at {rate:.{0 if rate >= 10 else 1}f} images/s, {waited:.0%} of the time waiting for photos."
 
 
 @contextmanager
@@ -108,13 +117,3 @@ def resumable(folder: Path) -> Iterator[None]:
             file=sys.stderr,
         )
         raise
-
-
-def seconds_of(text: str | None) -> float | None:
-    """A time as it is given on the command line."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if found is None or float(found[1]) == 0:
-        raise typer.BadParameter(f"{text!r} is not a time, as 90s, 10m or 2h are", param_hint="--time")
-    return float(found[1]) * UNITS[found[2]]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 
+from mingmu.core.duration import seconds_in
 from mingmu.core.errors import BadImage, BadRequest, MissingExtra
 from mingmu.core.pixels import Limits, Pixels
 
@@ -47,11 +48,12 @@ class Every:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `0.5s`, or `10f` for frames. Raises BadRequest."""
-        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})s|(\d{1,9})f", text)
-        if not found or (float(found[1]) < MILLISECOND if found[1] else int(found[2]) < 1):
-            raise BadRequest(f"{text!r} is no step in a video; write seconds as in 0.5s (at least {MILLISECOND:g}s), or frames as in 10f")
-        return cls(seconds=float(found[1])) if found[1] else cls(frames=int(found[2]))
+        """Read a time, as `0.5s` or `1m30s`, or frames, as `10f`. Raises BadRequest."""
+        frames = re.fullmatch(r"([0-9]{1,9})f", text)
+        step = cls(frames=int(frames[1])) if frames else cls(seconds=seconds_in(text))
+        if step.frames < 1 or step.seconds < MILLISECOND:
+            raise BadRequest(f"{text!r} is no step in a video; write a time as in 0.5s (at least {MILLISECOND:g}s), or frames as in 10f")
+        return step
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ def pareto(trials: Sequence[Trial]) -> str:
     if len(shown) < 2:
         return ""
     ticks = share_ticks(min(accuracy.low for _, _, accuracy in shown))
-    step = _round_step(ROOM * max(ms for _, ms, _ in shown) / 5)
-    times = [step * i for i in range(6)]
+    most_ms = ROOM * max(ms for _, ms, _ in shown)
+    step = _round_step(most_ms / 5)
+    times = [step * i for i in range(math.ceil(most_ms / step) + 1)]
     axes = Axes((0, times[-1]), (ticks[0], 1))
     body = axes.frame("one photo alone, ms", "accuracy", times, ticks, lambda ms: f"{ms:g}")
     body += axes.line(_front([(ms, accuracy.value) for _, ms, accuracy in shown], times[-1], ticks[0]), "ideal")

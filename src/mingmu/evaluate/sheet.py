@@ -7,8 +7,9 @@ from html import escape
 
 from mingmu.evaluate import chart, words
 from mingmu.evaluate.html import card, figure
-from mingmu.evaluate.report import AnyReport, BoxReport, TextReport
+from mingmu.evaluate.report import AnyReport, BoxReport, Epoch, TextReport
 from mingmu.evaluate.summary import cautions, headline
+from mingmu.evaluate.words import percent
 
 
 def opening(report: AnyReport, cards: Iterable[tuple[str, str, str]]) -> str:
@@ -36,12 +37,21 @@ def cost_cards(report: AnyReport) -> Iterable[tuple[str, str, str]]:
 def training(report: AnyReport) -> str:
     if not report.training:
         return ""
+    if len(report.training) == 1:
+        return _once(report, report.training[0])
     dashed = "" if isinstance(report, BoxReport) else "; dashed: on photos held out"
     plots = figure(chart.losses(report.training), f"Line: loss on the photos that taught, changed at random{dashed}.")
     accuracies = chart.accuracies(report.training, f"{_good(report)} photos held out")
     if accuracies:
         plots += figure(accuracies, "The best of these epochs is what was sealed. These photos are not those of the figures above.")
     return f'<div class="beside">{plots}</div>'
+
+
+def _once(report: AnyReport, epoch: Epoch) -> str:
+    """One epoch is no curve."""
+    held_out = epoch.held_out_accuracy
+    good = "" if held_out is None else f"; {percent(held_out)} {_good(report)} photos held out"
+    return f"<p>In one epoch: a loss of {epoch.loss:.2f} on the photos that taught{good}.</p>"
 
 
 def _good(report: AnyReport) -> str:

@@ -57,6 +57,11 @@ def augment(pixels: Tensor, size: int | tuple[int, int], table: AugmentTable, lo
     return planes.clamp(0, 255)
 
 
+def as_served(pixels: Tensor, size: int, served: float) -> Tensor:
+    """Photos, uint8 [N, H, W, 3], with nothing changed: float [N, 3, size, size], so much of each side, in the middle."""
+    return augment(pixels, size, AugmentTable(), Lots.of_all(Generator(), len(pixels)), served)
+
+
 def framed(planes: Tensor, size: int | tuple[int, int], table: AugmentTable, lots: Lots, served: float) -> Tensor:
     """Crop what is served, stretch, turn and mirror it in one resampling."""
     width, height = (size, size) if isinstance(size, int) else size

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from mingmu.train.augment import Lots, augment
+from mingmu.train.augment import as_served
 from mingmu.train.feed import Photos
 from mingmu.train.nets.classical import Standardise
 from mingmu.train.nets.classifier import Classifier
-from mingmu.train.recipe import AugmentTable
 
 AT_ONCE = 64  # photos
 
@@ -22,8 +21,7 @@ def seen(net: Classifier, photos: Photos, size: int, tell: Callable[[float], Non
         found = [net.map(torch.zeros(0, 3, size, size))]
         for start in range(0, len(photos), AT_ONCE):
             some = torch.from_numpy(photos.pixels[start : start + AT_ONCE].copy())
-            planes = augment(some, size, AugmentTable(), Lots.of_all(Generator(), len(some)), photos.served)
-            found.append(net.map(planes))
+            found.append(net.map(as_served(some, size, photos.served)))
             tell(min(1.0, (start + AT_ONCE) / len(photos)))
     return torch.cat(found)
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from mingmu.train.nets.classifier import Classifier
     from mingmu.train.run import Epoch
 
-KEEP = 0.5
+KEEP = 0.7
 SHARE = 0.9  # of the loss that is held against what the parent thinks: who is to take its place must answer as it does
 ROUNDING = 0.2  # of the time, or of the epochs, is for learning with INT8's errors, where that is needed
 
@@ -273,7 +273,7 @@ def _student(
         origin = parent.network.artifact.manifest.origin
     if keep < 1:
         progress("pruning", 0.0)
-        prune(student, course.side, keep)
+        prune(student, course.photos, course.side, keep)
         origin = origin.model_copy(update={"source": f"pruned; {origin.source}"})
     return Student(version, course, keep, student, origin)
 

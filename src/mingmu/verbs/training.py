@@ -136,7 +136,7 @@ class _How:
 def _train(
     store: Store, name: str, read: Callable[[], tuple[Dataset, Sequence[Finding]]], how: _How, progress: Progress, together: Team
 ) -> Trained:
-    from mingmu.train.nets import net_of
+    from mingmu.train.nets import net_of, unfetched
 
     began = time.monotonic()
     check_teachable(store, name, SHIPPED)
@@ -147,8 +147,10 @@ def _train(
     dataset, findings = together.told(read)
     check_trainable(dataset, findings, known.task)
     labels = labels_of(dataset, known.task)
+    if how.seconds is not None:  # which may be too few, before weights are fetched
+        drawn, _ = network_of(store, known.task, labels, recipe.model_copy(update={"net": unfetched(recipe.net)}), pixels)
+        together.told(lambda: how.left(began, drawn, pixels.size, round(TEST_SHARE * len(dataset))))
     net, origin = network_of(store, known.task, labels, recipe, pixels)  # before the photos are parted: it may be refused
-    together.told(lambda: how.left(began, net, pixels.size, round(TEST_SHARE * len(dataset))))
     lesson = together.told(lambda: lesson_of(store, dataset, findings, recipe.seed, progress, known.task))
     identity = identity_of(recipe, dataset=lesson.dataset.digest)
     if how.resume:

@@ -124,6 +124,12 @@ def net_of(table: NetTable) -> Net:
     return net_named(table.name)
 
 
+def unfetched(table: NetTable) -> NetTable:
+    """The same network without weights that would have to be fetched first."""
+    fetched = table.weights.startswith((TIMM, HF)) or (table.weights == "published" and net_of(table).family == "yolox")
+    return table.model_copy(update={"weights": "none"}) if fetched else table
+
+
 def check_does(table: NetTable, task: Task | None) -> None:
     """Raise BadRequest where the network of a recipe does something else than the task that was asked for."""
     net = net_of(table)
