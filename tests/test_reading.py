@@ -190,7 +190,7 @@ def test_rows_of_a_batch_have_texts_for_labels(run: Run, photo: Path, tmp_path: 
     [
         ("recognize {photo} --recognizer lines --overlap 0.5", "lines reads text"),
         ("recognize {photo} --recognizer bright", "part of `text`"),
-        ("compare lines cars {photo}", "it is no classifier"),
+        ("compare lines cars {photo}", "lines reads text; compare is for what gives labels or boxes"),
         ("train {photo} --name mine --task read --size 64", "net.size is not for readers"),
         ("train {photo} --name mine --task read --net resnet18", "resnet18 says a label of each photo"),
     ],
