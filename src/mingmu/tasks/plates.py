@@ -37,6 +37,7 @@ WITHIN = 0.5  # of the smaller one, in a surer box of the same detector: then it
 ANY_WISH = Wish()
 
 Corners = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,15 +126,39 @@ def _found(detector: Recognizer, picture: Pixels, *, twice: bool) -> Road[tuple[
     spec = detector.manifest.pixels
     (first,) = yield Look(detector, [spec.frame_of(picture)])
     found = _plates(first, detector.manifest)
-    if twice and (not len(found.boxes) or np.ptp(found.boxes[:, ::2], axis=1).max() > LARGE * picture.shape[1]):
+    looks = [(first, found)]
+    width = picture.shape[1]
+    if twice and (not len(found.boxes) or _large(found, width).any()):
         (second,) = yield Look(detector, [_from_afar(spec, picture)])
-        again = _plates(second, detector.manifest)
-        if again.scores.max(initial=0) > found.scores.max(initial=0):
-            first, found = second, again
-    boxes = found.boxes.astype(np.float64)
-    if LANDMARKS in first.rows:
-        return boxes, first.view.points_back(first.rows[LANDMARKS][found.rows]).astype(np.float64)
-    return boxes, np.array([outline(picture, box) for box in boxes]).reshape(-1, 4, 2)
+        again, found = _corrected(found, _plates(second, detector.manifest), width)
+        looks = [(second, again), (first, found)]
+    boxes = [found.boxes.astype(np.float64) for _, found in looks]
+    return np.concatenate(boxes), np.concatenate([_corners(picture, *look) for look in looks])
+
+
+def _corrected(found: Found, again: Found, width: int) -> tuple[Found, Found]:
+    """What counts of a second look at a picture of this width, and what is left of the first.
+
+    The second is asked about what seemed too large in the first, if that showed anything; what else was found stays as it was.
+    """
+    large = found[np.flatnonzero(_large(found, width))]
+    if len(found.boxes):
+        again = again[np.flatnonzero(_large(again, width) | _within(again, large))]
+    if again.scores.max(initial=0) <= large.scores.max(initial=0):
+        return again[:0], found
+    return again, found[np.flatnonzero(~_within(found, again))]
+
+
+def _large(found: Found, width: int) -> Bools:
+    """Which boxes fill so much of a picture of this width that each may be a part of a plate, bool [N]."""
+    return np.asarray(np.ptp(found.boxes[:, ::2], axis=1) > LARGE * width)
+
+
+def _corners(picture: Pixels, reading: Reading, found: Found) -> Corners:
+    """The corners [N, 4, 2] of plates: those that the detector gives, or else what is seen of their outlines."""
+    if LANDMARKS in reading.rows:
+        return reading.view.points_back(reading.rows[LANDMARKS][found.rows]).astype(np.float64)
+    return np.array([outline(picture, box) for box in found.boxes.astype(np.float64)]).reshape(-1, 4, 2)
 
 
 def _from_afar(spec: PixelSpec, picture: Pixels) -> Frame:
@@ -176,6 +201,12 @@ def _common(one: NDArray[np.float64], other: NDArray[np.float64], of: Callable[[
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
     areas = (float(np.prod(each[2:] - each[:2])) for each in (one, other))
     return float(np.prod(sides.clip(min=0))) / max(1e-9, of(*areas))
+
+
+def _within(some: Found, others: Found) -> Bools:
+    """Which boxes have at least half in common with one of the others, or that with them, bool [N]."""
+    boxes, them = some.boxes.astype(np.float64), others.boxes.astype(np.float64)
+    return np.array([any(_common(box, other, min) >= WITHIN for other in them) for box in boxes], np.bool_)
 
 
 def _apart(boxes: NDArray[np.float64]) -> list[int]:
