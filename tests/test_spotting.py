@@ -79,6 +79,17 @@ def test_too_few_photos_choose_nothing(store: Store, boxed: Path, monkeypatch: p
     assert "60 photos are too few to tell" in trial.verdict
 
 
+def test_photos_too_few_to_calibrate_with_are_the_reason_that_is_said(store: Store, photos: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for number in range(3):
+        (few / f"{number}.png").write_bytes((photos / f"{number}.png").read_bytes())
+    done = verbs.compress(store, "quarters", few)
+    assert done.version is None
+    assert done.after.verdict.startswith("too few photos to calibrate INT8 with; at least 5 are needed")
+    assert done.data.endswith("too few to calibrate INT8 with others")
+
+
 def test_photos_without_a_box_show_whether_it_finds_what_it_found(store: Store, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quantised_to(monkeypatch, tiny.detector_graph(sure=0.98))
     tuning = verbs.tune(store, "quarters", photos).tuning

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from mingmu.compress.quantize import quantize
@@ -14,6 +15,7 @@ from mingmu.core.manifest import Runs, Tolerance
 from mingmu.core.runtime import Pixels
 from mingmu.core.sealing import seal_variant
 
+CALIBRATION_PART = 5  # of few photos, one in so many is what INT8 is calibrated with
 LESS_EXACT = Tolerance(outputs=0.02)  # with few bits, another version of the runtime may round a step the other way
 
 
@@ -38,4 +40,7 @@ class Maker:
             raise BadModel(
                 f"{self.sealed.manifest.name} was compressed already ({self.sealed.manifest.runs}); compress what it was made from"
             )
-        return quantize(self.sealed.read(GRAPH), self.frames)
+        frames = iter(self.frames)
+        if (first := next(frames, None)) is None:
+            raise BadModel(f"too few photos to calibrate INT8 with; at least {CALIBRATION_PART} are needed")
+        return quantize(self.sealed.read(GRAPH), chain([first], frames))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mingmu.compress.gate import Answers, Bools
+from mingmu.compress.variants import CALIBRATION_PART
 from mingmu.core.errors import BadModel, Conflict
 from mingmu.core.head import Scores
 from mingmu.core.network import Network
@@ -32,7 +33,6 @@ from mingmu.verbs.recognizing import Progress
 
 ENOUGH = 200  # photos that the recognizer itself can be asked about; with fewer, heads that are taught anew say more
 CALIBRATION = 128  # photos that INT8 is calibrated with, and not judged on
-CALIBRATION_PART = 5  # of few photos, one in so many
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def photos_of(store: Store, recognizer: Recognizer, source: Path, most: int, pro
     aside = sample(spare if len(spare) >= CALIBRATION else left, min(CALIBRATION, len(left) // CALIBRATION_PART))
     judged = sample(without(left, aside), most)
     how = "the recognizer itself, which did not learn from them" if asked else "heads taught on each variant, by cross-validation"
-    words = f"{len(judged)} photos of {source.name}, {len(judged.labels)} labels; {how}; INT8 is calibrated with {len(aside)} others"
+    words = f"{len(judged)} photos of {source.name}, {len(judged.labels)} labels; {how}; {calibrated_with(aside)}"
     return Photos(judged, aside, asked, words)
 
 
@@ -163,6 +163,11 @@ def _unseen(store: Store, dataset: Dataset, recognizer: Recognizer) -> Dataset:
         return unseen(store, told, recognizer)
     except Conflict:  # it learned from them all
         return Dataset(())
+
+
+def calibrated_with(aside: Dataset) -> str:
+    """What INT8 is calibrated with, in words."""
+    return f"INT8 is calibrated with {len(aside)} others" if len(aside) else "too few to calibrate INT8 with others"
 
 
 def without(dataset: Dataset, others: Dataset) -> Dataset:

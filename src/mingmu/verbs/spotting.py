@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mingmu.compress.finds import Finds
+from mingmu.compress.variants import CALIBRATION_PART
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import Conflict
 from mingmu.core.manifest import DetectSpec
@@ -17,7 +18,7 @@ from mingmu.data.dataset import Dataset
 from mingmu.evaluate.predictions import groups_of as groups_among
 from mingmu.evaluate.sightings import found_on, truth_of
 from mingmu.registry.store import Store
-from mingmu.verbs.judging import CALIBRATION, CALIBRATION_PART, Photos, sample, without
+from mingmu.verbs.judging import CALIBRATION, Photos, calibrated_with, sample, without
 from mingmu.verbs.measuring import unseen
 from mingmu.verbs.parting import groups_of
 from mingmu.verbs.recognizing import Progress
@@ -39,7 +40,7 @@ def boxed_photos_of(store: Store, recognizer: Recognizer, source: Path, most: in
     aside = sample(spare, CALIBRATION) if len(spare) >= CALIBRATION else sample(left, min(CALIBRATION, len(left) // CALIBRATION_PART))
     judged = sample(without(left, aside), most)
     truth = "their boxes" if boxed else "none has a box of its labels, so what it is sure of as it was sealed counts as there"
-    words = f"{len(judged)} photos of {source.name}, {truth}; INT8 is calibrated with {len(aside)} others"
+    words = f"{len(judged)} photos of {source.name}, {truth}; {calibrated_with(aside)}"
     return Photos(judged, aside, True, words)
 
 
