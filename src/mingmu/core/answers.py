@@ -140,7 +140,7 @@ Answer = Labels | Boxes | Texts | Plates
 
 
 def tagged(answer: Answer) -> dict[str, Any]:
-    """The answer as JSON has it at every door: its `type` tells it from those of other tasks, and from an error."""
+    """The answer as `recognize` and streams give it in JSON: its `type` tells it from those of other tasks, and from an error."""
     return {"type": answer.type} | answer.document()
 
 
