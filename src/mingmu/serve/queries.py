@@ -54,8 +54,9 @@ def flag(given: Mapping[str, str], name: str) -> bool:
 
 
 def wants_picture(request: HTTPConnection) -> bool:
-    """Whether a picture is to be the whole answer."""
-    return request.headers.get("accept", "").partition(";")[0].strip().lower() == JPEG
+    """Whether a picture is to be the whole answer: the first of what is accepted is a JPEG."""
+    first = request.headers.get("accept", "").partition(",")[0]
+    return first.partition(";")[0].strip().lower() == JPEG
 
 
 @dataclass(frozen=True, slots=True)
