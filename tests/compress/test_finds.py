@@ -96,6 +96,14 @@ def test_as_many_photos_as_are_said_to_be_needed_are_enough() -> None:
     assert finds(*[ALL] * 100 * times).judge(finds(*([ALL] * 99 + [[0.9, 0.0]]) * times)).passed
 
 
+def test_a_rare_thing_that_is_lost_in_whole_draws_widens_the_interval() -> None:
+    before = finds([0.9], [0.9], *[[]] * 48)  # two photos show something; a draw without the first keeps nothing or all
+    verdict = before.judge(finds([0.9], [0.0], *[[]] * 48))
+    assert verdict.accuracy
+    assert verdict.accuracy.kept.value == 0.5
+    assert verdict.accuracy.kept.low < 0.15
+
+
 def test_without_a_box_nothing_can_be_compared() -> None:
     with pytest.raises(Conflict, match="no box is there"):
         _ = finds([0.0], [0.1], told=False).accuracy

@@ -66,7 +66,7 @@ class _Change:
 
     before: float
     after: float
-    drawn: float  # the variance of the logarithm of their ratio, from drawing photos anew
+    drawn: float  # the variance of their ratio, as a share of its square, from drawing photos anew: about that of its logarithm
     photos: int  # with something to be found
 
     @property
@@ -93,13 +93,14 @@ def _change(before: Sequence[Ranking], after: Sequence[Ranking], groups: Ints) -
         raise Conflict("the network finds nothing of what is there on these photos; nothing can be compared on them")
     if not groups.max():  # of one group alone no spread could be seen
         groups = np.arange(len(groups))
-    random, count, logs = np.random.default_rng(0), int(groups.max()) + 1, []
+    random, count, kept = np.random.default_rng(0), int(groups.max()) + 1, []
     for _ in range(REPLICATES):
         weights = np.bincount(random.integers(count, size=count), minlength=count)[groups].astype(np.float64)
         one, other = _ap50(before, weights), _ap50(after, weights)
-        logs += [math.log(other / one)] if one > 0 and other > 0 else []
+        kept += [other / one] if one > 0 else []  # of nothing, nobody can say how much is kept
     some = int((np.sum([each.there for each in before], axis=0) > 0).sum())
-    return _Change(first, _ap50(after), float(np.var(logs)) if logs else 0.0, some)
+    last = _ap50(after)
+    return _Change(first, last, float(np.var(kept)) * (first / last) ** 2 if last else 0.0, some)
 
 
 def _ap50(ranked: Sequence[Ranking], weights: Doubles | None = None) -> float:
