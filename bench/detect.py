@@ -1,7 +1,7 @@
 """Detectors trained, measured and timed: `python -m bench.detect [--quick] [--only NAME] [--data-dir DIR]` (extra `train`).
 
-On the sets of `../shared/data` that are on this machine: YOLOX-nano, fine-tuned on raccoons, blood cells (BCCD) and licence plates,
-and Faster R-CNN from nothing on blood cells. Each line has AP50 with its 95 % interval on photos that taught nothing, as `mingmu train`
+On the sets in the folder `shared/data` beside the repository: YOLOX-nano, fine-tuned on raccoons, blood cells (BCCD) and licence
+plates, and Faster R-CNN from nothing on blood cells. Each line has AP50 with its 95 % interval on photos that taught nothing, as `mingmu train`
 measures what it sealed, and the minutes that the whole command took, on so many processors. Plates are parted by drive; then they are
 found on the frames that were published as a test, too, which are of a drive that taught.
 

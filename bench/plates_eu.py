@@ -1,6 +1,6 @@
 """How well European plates are found and read: `python -m bench.plates_eu [--folder DIR]` (extra `text` for PP-OCR's reader).
 
-DIR is ../shared/data/plates-eu unless told otherwise: frames of four drives through Romania. Their texts are in bench/plates-eu.tsv, read
+DIR is shared/data/plates-eu beside the repository unless told otherwise: frames of four drives through Romania. Their texts are in bench/plates-eu.tsv, read
 off enlarged; plates that cannot be read so are not in the table. The reader never saw a real plate, so all of them measure it. The detector
 learned from two of the drives, so it is measured on the two others, and on the frames that were published as a test, of a drive that
 taught it.

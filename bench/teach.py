@@ -1,4 +1,6 @@
-"""How long teaching takes: `python bench/teach.py [--quick] [--data-dir DIR]` (needs `../shared/data/sign-digits`).
+"""How long teaching takes: `python bench/teach.py [--quick] [--data-dir DIR]` (needs sign-digits).
+
+The photos are those of sign-digits, in the folder shared/data/sign-digits beside the repository.
 
 Seconds by stage for the whole set and for 500 of its photos, from an empty cache; a second lesson of the same kind with ten photos
 more; and the ratio to the floor: one look at every photo through the view that was chosen, cache and choices left out. Then the
@@ -129,7 +131,7 @@ def main() -> None:
     given = options.parse_args()
     photos = Photos()
     if not photos.images:
-        sys.exit("../shared/data/sign-digits is not there")
+        sys.exit(f"{SIGNS.resolve()} is not there: a folder of photos for each of ten digits")
     with tempfile.TemporaryDirectory() as scratch:
         network = verbs.open_recognizer(Settings(data_dir=given.data_dir or Path(scratch)), "general").recognizer.network
         print(f"{cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; seconds by stage, the first one includes reading the sample")

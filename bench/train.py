@@ -2,8 +2,8 @@
 
     python -m bench.train [--quick | --compile] [--set NAME] [--folder DIR]
 
-On each set of photos that is on this machine (sign-digits from ../shared/data, Fashion-MNIST from Debian's dataset-fashion-mnist),
-a part of which nobody learns from:
+On each set of photos that is on this machine (sign-digits from shared/data beside the repository, Fashion-MNIST from Debian's
+dataset-fashion-mnist), a part of which nobody learns from:
 
 - ResNet-18 from nothing, by the usual script, below, and by `mingmu train`, as often over the photos, and with as many seconds. The
   script's images/s are those of its loop, which decodes each photo in each epoch; those of `mingmu train` are counted from the first

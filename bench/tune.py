@@ -1,4 +1,6 @@
-"""What tuning gains: `python -m bench.tune [--quick] [--data-dir DIR]` (needs `../shared/data/sign-digits`).
+"""What tuning gains: `python -m bench.tune [--quick] [--data-dir DIR]` (needs sign-digits).
+
+The photos are those of sign-digits, in the folder shared/data/sign-digits beside the repository.
 
 Tunes `general` with labelled photos, prints every candidate with its figures, and then times what a service would load beside the
 network as it was sealed, ONNX Runtime in fp32: in turns, from JPEG bytes to outputs, on all processors. Ends with 1 if that is less
