@@ -100,7 +100,7 @@ def _change(before: Sequence[Ranking], after: Sequence[Ranking], groups: Ints) -
         kept += [other / one] if one > 0 else []  # of nothing, nobody can say how much is kept
     some = int((np.sum([each.there for each in before], axis=0) > 0).sum())
     last = _ap50(after)
-    return _Change(first, last, float(np.var(kept)) * (first / last) ** 2 if last else 0.0, some)
+    return _Change(first, last, float(np.var(kept)) * (first / last) ** 2 if kept and last else 0.0, some)
 
 
 def _ap50(ranked: Sequence[Ranking], weights: Doubles | None = None) -> float:
