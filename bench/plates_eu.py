@@ -1,9 +1,9 @@
 """How well European plates are found and read: `python -m bench.plates_eu [--folder DIR]` (extra `text` for PP-OCR's reader).
 
-DIR is shared/data/plates-eu beside the repository unless told otherwise: frames of four drives through Romania. Their texts are in bench/plates-eu.tsv, read
-off enlarged; plates that cannot be read so are not in the table. The reader never saw a real plate, so all of them measure it. The detector
-learned from two of the drives, so it is measured on the two others, and on the frames that were published as a test, of a drive that
-taught it.
+DIR is shared/data/plates-eu beside the repository unless told otherwise: frames of four drives through Romania. Their texts are in
+bench/plates-eu.tsv, read off enlarged; plates that cannot be read so are not in the table. The reader never saw a real plate, so all of
+them measure it. The detector learned from two of the drives, so it is measured on the two others, and on the frames that were published
+as a test, of a drive that taught it.
 
 Then each plate of the two others is looked at from nearer, as phones do: the photo is cut so that the plate fills a tenth, a fifth, … of
 its width; turned both ways, looked at from beside and above, darkened, blurred. Intervals allow for the frames of one plate being alike.

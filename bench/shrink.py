@@ -2,11 +2,11 @@
 
     python -m bench.shrink [--quick] [--epochs N] [--folder DIR] [--page FILE] [--write]
 
-On sign-digits (shared/data/sign-digits beside the repository), a part of which nobody learns from, `mingmu train` fine-tunes the network of `general`. Of that, `mingmu
-shrink` makes smaller ones: pruned to 70 % of its multiplications; the same network on fewer pixels; and `cnn`, which begins from
-nothing. It prints accuracy, speed, size and verdict of each, as it learned and in INT8. `--page` writes them as a page with the plot of
-accuracy against time, `--write` the plot into the documentation. A folder that has the trained network from an earlier run is taken as it
-is. With `--quick`, few photos and one epoch: it shows that all of it runs.
+On sign-digits (shared/data/sign-digits beside the repository), a part of which nobody learns from, `mingmu train` fine-tunes the
+network of `general`. Of that, `mingmu shrink` makes smaller ones: pruned to 70 % of its multiplications; the same network on fewer
+pixels; and `cnn`, which begins from nothing. It prints accuracy, speed, size and verdict of each, as it learned and in INT8. `--page`
+writes them as a page with the plot of accuracy against time, `--write` the plot into the documentation. A folder that has the trained
+network from an earlier run is taken as it is. With `--quick`, few photos and one epoch: it shows that all of it runs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Makes photos to train detectors of number plates on: python -m tools.make_plate_photos OUT --count 5000 [--photos DIR]
 
 DIR is a folder with images/ and annots/ (Pascal VOC) of road scenes with their plates boxed, shared/data/plates-eu/train beside the
-repository unless told otherwise. OUT gets the parts train, val and test, parted by drive. In val and test the photos are as they are; those in train are cut
-around a plate so that it fills 3 to 65 % of the width, often with a drawn plate of another country in its place, turned, and lit as the
-real one was. The same seed makes the same photos.
+repository unless told otherwise. OUT gets the parts train, val and test, parted by drive. In val and test the photos are as they are;
+those in train are cut around a plate so that it fills 3 to 65 % of the width, often with a drawn plate of another country in its place,
+turned, and lit as the real one was. The same seed makes the same photos.
 """
 
 from __future__ import annotations
