@@ -145,7 +145,7 @@ def _corrected(found: Found, again: Found, width: int) -> tuple[Found, Found]:
     if len(found.boxes):
         again = again[np.flatnonzero(_large(again, width) | _within(again, large))]
     if again.scores.max(initial=0) <= large.scores.max(initial=0):
-        return again[:0], found
+        return again[np.arange(0)], found
     return again, found[np.flatnonzero(~_within(found, again))]
 
 
