@@ -14,6 +14,7 @@ from PIL import Image
 from mingmu.core.pixels import encode_png
 from mingmu.registry.store import Store
 from mingmu.serve import schemas
+from mingmu.serve.answer_schemas import RecognitionSchema
 from tests import tiny
 from tests.serve.conftest import Serve
 
@@ -44,7 +45,7 @@ async def client(serve: Serve, data_dir: Path) -> AsyncIterator[httpx.AsyncClien
 async def answers(client: httpx.AsyncClient, image: bytes = BOTH, **query: Any) -> list[dict[str, Any]]:
     response = await client.post(RECOGNIZE, content=image, params=query)
     assert response.status_code == 200, response.text
-    schemas.RecognitionSchema.model_validate(response.json())
+    RecognitionSchema.model_validate(response.json())
     found: list[dict[str, Any]] = response.json()["answers"]
     return found
 
