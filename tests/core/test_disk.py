@@ -23,9 +23,14 @@ def test_a_private_file_takes_the_place_of_what_was_there(tmp_path: Path) -> Non
 
 def test_a_private_file_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
     (path := tmp_path / "family.json").write_text("before")
-    with pytest.raises(ValueError, match="broke off"), private_file(path) as file:
-        file.write(b"half")
-        raise ValueError("broke off")
+
+    def write_half() -> None:
+        with private_file(path) as file:
+            file.write(b"half")
+            raise ValueError("broke off")
+
+    with pytest.raises(ValueError, match="broke off"):
+        write_half()
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("family.json", "before")]
 
 

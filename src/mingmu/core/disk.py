@@ -32,11 +32,12 @@ def private_file(path: Path) -> Iterator[IO[bytes]]:
             yield there
         return
     place = path.resolve()  # a link keeps pointing to it
-    handle, aside = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)  # mode 600
+    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)  # mode 600
+    aside = Path(name)
     try:
-        with open(handle, "wb") as file:
+        with os.fdopen(handle, "wb") as file:
             yield file
-        os.replace(aside, place)
+        aside.replace(place)
     except BaseException:
-        os.unlink(aside)
+        aside.unlink()
         raise
