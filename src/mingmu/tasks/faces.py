@@ -40,7 +40,7 @@ class FaceParts:
         detect = self.detector.manifest.detect
         if detect is None or detect.landmarks != LANDMARKS:
             name = self.detector.manifest.name
-            hint = f"remove it, or pull {DETECTOR} again: the newest version of that name counts"
+            hint = f"remove it and pull that one: `mingmu remove {DETECTOR}`, `mingmu pull {DETECTOR}`"
             raise Conflict(f"{name} finds no faces with {LANDMARKS} landmarks, which {DETECTOR} of the catalog does; {hint}")
         manifest = self.embedder.manifest
         if manifest.task != "embed":
