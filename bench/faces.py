@@ -77,7 +77,7 @@ def exercise(parts: FaceParts, pairs: Sequence[Pair]) -> None:
     people = people_of(pairs)
     enrolled = {person: photos[0].read_bytes() for person, photos in enumerate(people) if person % 2 == 0}
     vectors = np.stack(walk(fit_faces(parts, [*enrolled.values()], force=True)))
-    known = NOBODY.later(np.arange(len(enrolled)), [*map(str, enrolled)], vectors)
+    known = NOBODY.later(NOBODY.numbers, np.arange(len(enrolled)), [*map(str, enrolled)], vectors)
     right = wrong = of_known = named = of_others = 0
     for person, photos in enumerate(people):
         for photo in photos[1:] if person in enrolled else photos:

@@ -11,16 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import insert
 
-from mingmu.tasks.known import EXACT, NOBODY, Exact, Known
+from mingmu.registry.index import gallery_faces, now
+from mingmu.registry.store import Store
+from mingmu.tasks.known import EXACT, Exact, Known
 from mingmu.tasks.verification import threshold_for
 from mingmu.zoo.faces import STRANGERS
 
 WIDTH = 128
+GALLERY, EMBEDDER = "drawn", "0" * 64
+AT_ONCE = 10_000  # faces that are written together
 DIRECTIONS = round(1 / STRANGERS.deviation**2)  # in so many, the cosines of random vectors deviate as those of real strangers do
 PHOTOS = 5  # of a person, on average
 RATE = 1e-7  # of false matches: each of so many faces is a chance to be taken for somebody
@@ -66,13 +73,17 @@ class Drawn:
 def compare(drawn: Drawn, count: int, searches: int) -> None:
     people = drawn.people(count // PHOTOS)
     whose, sought = drawn.whose(people, count), drawn.whose(people, searches)
-    numbers, names, vectors = np.arange(1, count + 1), [*map(str, whose)], drawn.faces(people, whose)
+    names, vectors = [*map(str, whose)], drawn.faces(people, whose)
     print(f"{count:,} faces of {len(people):,} people, {WIDTH} numbers each")
-    approximate, making = timed(lambda: NOBODY.later(numbers, names, vectors))
-    grown = np.append(numbers, count + 1), [*names, "newcomer"]
-    _, adding = timed(lambda: approximate.later(*grown, vectors[:1]))
-    print(f"made ready in {making:.1f} s; one face more takes {adding:.2f} s")
-    exact = Known(approximate.numbers, approximate.people, approximate.whose, Exact(numbers, vectors))
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        fill(store, names, vectors)
+        approximate, making = timed(lambda: store.galleries.known(GALLERY, EMBEDDER))
+        store.galleries.enrol(GALLERY, EMBEDDER, "newcomer", [vectors[0]])
+        _, adding = timed(lambda: store.galleries.known(GALLERY, EMBEDDER))
+        _, removing = timed(lambda: store.galleries.remove_person(GALLERY, "newcomer"))
+    print(f"read from the disk and made ready in {making:.1f} s; one face more takes {adding:.2f} s, and its deletion {removing:.2f} s")
+    exact = Known(approximate.numbers, approximate.people, approximate.whose, Exact(approximate.numbers, vectors))
     known, strangers = drawn.faces(people, sought), drawn.people(searches)
     found, slow = timed(lambda: [exact.nearest(each) for each in known])
     nearly, fast = timed(lambda: [approximate.nearest(each) for each in known])
@@ -83,6 +94,16 @@ def compare(drawn: Drawn, count: int, searches: int) -> None:
     print(f"named rightly by a threshold of {threshold} (false-match rate {RATE:g}): exact {right[0]}, approximate {right[1]}")
     taken = [share([named(way.nearest(each), threshold) is not None for each in strangers]) for way in (exact, approximate)]
     print(f"strangers who were given a name: exact {taken[0]}, approximate {taken[1]}")
+
+
+def fill(store: Store, names: Sequence[str], vectors: Vectors) -> None:
+    """Put faces into a new gallery, all at once."""
+    store.galleries.create(GALLERY, EMBEDDER)
+    with store.index.writing("faces") as connection:
+        for begin in range(0, len(names), AT_ONCE):
+            part = zip(names[begin : begin + AT_ONCE], vectors[begin : begin + AT_ONCE], strict=True)
+            rows = [{"gallery": GALLERY, "person": name, "vector": vector.tobytes(), "created": now()} for name, vector in part]
+            connection.execute(insert(gallery_faces), rows)
 
 
 def timed(call: Callable[[], T]) -> tuple[T, float]:

@@ -79,7 +79,7 @@ def service() -> Iterator[Service]:
             status, headers, content = state.responses.pop(0)
             with contextlib.suppress(ConnectionError):  # a client may have given up
                 self.send_response(status)
-                for name, value in (headers | {"Content-Length": str(len(content))}).items():
+                for name, value in ({"Content-Length": str(len(content))} | headers).items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
@@ -563,6 +563,15 @@ def test_people_come_page_by_page_and_an_export_into_a_file(service: Service, as
     assert service.requests[-1][0] == "/v1/faces/galleries/family/export?person=Ada"
     if os.name == "posix":
         assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_an_export_that_always_breaks_off_is_given_up_and_leaves_what_was_there(service: Service, ask: Asker, tmp_path: Path) -> None:
+    (out := tmp_path / "family.json").write_text("before")
+    service.responses = [(200, {"Content-Length": "1000"}, b'{"people": [')] * 9
+    with pytest.raises(Unreachable, match="no service answers"):
+        ask(service.url, "export_gallery", "family", out, options={"retries": 2})
+    assert len(service.requests) == 3
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("family.json", "before")]
 
 
 def test_an_audit_gives_the_dataset_with_its_findings_and_an_evaluation_its_report(service: Service, ask: Asker) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mingmu.core.pixels import whole
+from mingmu.registry.store import Store
 from tests import tiny_faces
 from tests.test_cli import Run, run  # noqa: F401 - fixtures
 
@@ -73,7 +74,7 @@ def test_pairs_are_measured(run: Run, photos: Path) -> None:
 
 
 def test_faces_may_be_compared_by_a_network_of_ones_own(run: Run, photos: Path) -> None:
-    people = [f"{person}-{number}.png" for person in tiny_faces.PEOPLE for number in range(2)]
+    people = [f"{person}-{number}.png" for person in tiny_faces.PEOPLE for number in range(4)]
     rows = [f"{a},{b},{'yes' if a[:3] == b[:3] else 'no'}" for a, b in itertools.combinations(people, 2)]
     (photos / "pairs.csv").write_text("\n".join(["a,b,same", *rows]))
     (photos / "own.onnx").write_bytes(tiny_faces.embedding())
@@ -81,7 +82,7 @@ def test_faces_may_be_compared_by_a_network_of_ones_own(run: Run, photos: Path) 
     assert run(*adopt).code == 2  # without pairs
     done = run(*adopt, "--pairs", photos / "pairs.csv")
     assert (done.code, done.out.partition(" ")[0]) == (0, "own@1"), done.err
-    assert run("show", "own", "--json").json["manifest"]["embed"]["pairs"] == 24
+    assert run("show", "own", "--json").json["manifest"]["embed"]["pairs"] == 96
     own = ("--embedder", "own", "--false-match-rate", 0.1)
     assert run("faces", "verify", photos / "ada-0.png", photos / "ada-1.png", *own, "--json").json["same"]
     run("faces", "enrol", "family", "Ada", photos / "ada-0.png", "--embedder", "own")
@@ -90,8 +91,31 @@ def test_faces_may_be_compared_by_a_network_of_ones_own(run: Run, photos: Path) 
     assert mixed.code == 1
     assert "vectors of another network, own@1, and those of mobilefacenet@1 do not compare with them" in mixed.err
     assert "yunet makes no vectors of faces" in run("faces", "identify", "family", photos / "ada-1.png", "--embedder", "yunet").err
-    (photos / "few.csv").write_text("\n".join(["a,b,same", *rows[:3]]))
-    assert "at least 10 are needed" in run(*adopt, "--pairs", photos / "few.csv").err
+    (photos / "copy.png").write_bytes((photos / "ada-0.png").read_bytes())
+    (photos / "few.csv").write_text("\n".join(["a,b,same", *["ada-0.png,bob-0.png,no", "bob-0.png,copy.png,no"] * 30]))
+    refused = run(*adopt, "--pairs", photos / "few.csv").err
+    assert "1 distinct pairs of different people; at least 50 are needed" in refused
+    of_two = [f"ada-{a}.png,bob-{b}.png,no" for a in range(8) for b in range(8)]
+    for person, number in itertools.product(("ada", "bob"), range(8)):
+        (photos / f"{person}-{number}.png").write_bytes(tiny_faces.photo(person, number))
+    (photos / "alike.csv").write_text("\n".join(["a,b,same", *of_two]))
+    assert "different people are all alike to the network" in run(*adopt, "--pairs", photos / "alike.csv").err
+
+
+@pytest.mark.parametrize(("place", "complaint"), [("named.gif", "ends in .jpg, .jpeg, .png"), ("none/named.png", "there is no folder")])
+def test_where_nothing_can_be_drawn_is_said_before_looking(run: Run, photos: Path, place: str, complaint: str) -> None:
+    looked = run("faces", "identify", "none", photos / "ada-0.png", "--draw", photos / place)
+    assert (looked.code, looked.out) == (1, "")
+    assert complaint in looked.err
+    assert not (photos / place).exists()
+
+
+def test_a_detector_that_finds_no_faces_is_refused(run: Run, photos: Path, data_dir: Path) -> None:
+    store = Store(data_dir)
+    store.publish("yunet", store.add(lambda folder: tiny_faces.seal_finder(folder, landmarks=0)).digest)
+    done = run("faces", "verify", photos / "ada-0.png", photos / "ada-1.png")
+    assert done.code == 1
+    assert "yunet finds no faces with 5 landmarks" in done.err
 
 
 @pytest.mark.parametrize(

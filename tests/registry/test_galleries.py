@@ -6,6 +6,9 @@ import os
 import signal
 import stat
 import sys
+import threading
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,8 @@ def test_a_name_is_one_name_however_it_is_typed(store: Store) -> None:
     for wrong in ("", " ", "\0", "x" * 201):
         with pytest.raises(BadRequest, match="1 to 200 characters"):
             store.galleries.enrol("family", ONE, wrong, vectors(1))
+    with pytest.raises(BadRequest, match="what strangers are called"):
+        store.galleries.enrol("family", ONE, "Unknown ", vectors(1))
     with pytest.raises(BadRequest, match="cannot be a name"):
         store.galleries.enrol("../family", ONE, "Ada", vectors(1))
 
@@ -140,6 +145,51 @@ def test_a_gallery_that_was_made_anew_is_not_the_old_one(store: Store, tmp_path:
     store.galleries.remove("family")
     store.galleries.enrol("family", ONE, "Bob", vectors(1))
     assert nearest(other, 1) == "Bob"
+
+
+def test_nobody_who_was_deleted_stays_in_memory(store: Store, tmp_path: Path) -> None:
+    def remembered(galleries: Galleries) -> Callable[[], object]:
+        search = galleries.known("family", ONE).search
+        assert isinstance(search, known.Exact)
+        return weakref.ref(search.vectors)
+
+    other = Store(tmp_path).galleries
+    for whom in ("Bob", None):
+        store.galleries.enrol("family", ONE, "Ada", vectors(1))
+        store.galleries.enrol("family", ONE, "Bob", vectors(2))
+        here, there = remembered(store.galleries), remembered(other)
+        _ = store.galleries.remove_person("family", whom) if whom else store.galleries.remove("family")
+        assert here() is None
+        assert there() is not None
+        other.refresh()
+        assert there() is None
+    store.galleries.enrol("family", ONE, "Ada", vectors(1))
+    there = remembered(other)
+    store.galleries.remove("family")
+    with pytest.raises(NotFound):
+        other.known("family", ONE)
+    assert there() is None
+
+
+def test_a_gallery_that_is_being_read_keeps_nobody_from_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.galleries.enrol("large", ONE, "Ada", vectors(1))
+    store.galleries.enrol("family", ONE, "Bob", vectors(2))
+    began, go_on, made = threading.Event(), threading.Event(), known.Known.later
+
+    def slowly(before: known.Known, stayed: Any, came: Any, names: list[str], vectors: Any) -> known.Known:
+        if "Ada" in names:
+            began.set()
+            assert go_on.wait(20)
+        return made(before, stayed, came, names, vectors)
+
+    monkeypatch.setattr(known.Known, "later", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        large = [pool.submit(store.galleries.known, "large", ONE) for _ in range(2)]
+        assert began.wait(20)
+        assert nearest(store.galleries, 2) == "Bob"
+        assert store.galleries.remove("family")
+        go_on.set()
+        assert large[0].result(20) is large[1].result(20)
 
 
 def test_a_number_that_was_given_once_means_nobody_else(store: Store, tmp_path: Path) -> None:

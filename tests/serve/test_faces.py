@@ -166,3 +166,12 @@ async def test_a_vector_is_no_answer_of_any_door(client: httpx.AsyncClient) -> N
     assert (await client.post("/v2/models/mobilefacenet/infer", json={"inputs": []})).status_code == 409
     found = (await client.post("/v1/recognizers/yunet/recognize", content=photo("ada"))).json()["answers"][0]["boxes"][0]
     assert len(found["landmarks"]) == 5
+
+
+async def test_a_detector_that_finds_no_faces_is_refused(serve: Serve, data_dir: Path) -> None:
+    tiny_faces.publish(data_dir)
+    store = Store(data_dir)
+    store.publish("yunet", store.add(lambda folder: tiny_faces.seal_finder(folder, landmarks=0)).digest)
+    async with serve() as client:
+        refused = await client.post(VERIFY, files=two(photo("ada"), photo("ada")))
+    assert (refused.status_code, refused.json()["kind"]) == (409, "conflict")

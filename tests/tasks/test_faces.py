@@ -77,7 +77,7 @@ def test_only_fit_faces_are_enrolled_unless_forced(parts: FaceParts) -> None:
 
 def test_who_is_known_is_found_and_who_is_not_is_nobody(parts: FaceParts) -> None:
     vectors = np.stack(walk(fit_faces(parts, [photo("ada", 1), photo("bob", 1), photo("ada", 2)])))
-    known = NOBODY.later(np.arange(3), ["ada", "bob", "ada"], vectors)
+    known = NOBODY.later(NOBODY.numbers, np.arange(3), ["ada", "bob", "ada"], vectors)
     found = {who: walk(identify(parts, photo(who, 7), known)).faces[0] for who in ("ada", "bob", "eve")}
     assert {who: each.person for who, each in found.items()} == {"ada": "ada", "bob": "bob", "eve": None}
     assert walk(identify(parts, photo("ada"), NOBODY)).faces[0].document()["similarity"] is None

@@ -209,17 +209,17 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all that a gallery holds, or all of one person, into a file that only you may read."""
-    import os
     import sys
 
     from mingmu.cli import render
+    from mingmu.core.disk import private_file
 
     pieces = open_store(data_dir).galleries.export(gallery, person)
     if str(file) == "-":
         sys.stdout.flush()
         sys.stdout.buffer.writelines(pieces)
         return
-    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+    with private_file(file) as out:
         out.writelines(pieces)
     print(f"{person or gallery} is in {file}, {render.megabytes(file.stat().st_size)}")
 

@@ -69,6 +69,8 @@ def check_source(source: str | os.PathLike[str] | None, dataset: str | None, url
 class Download:
     """Fetches the rows of a job through as many connections as it takes; `out` is there as a whole or not at all."""
 
+    resumes = True  # each connection goes on where the last one broke off
+
     def __init__(self, job: Job, out: Path, progress: Progress) -> None:
         self._job = job
         self._out = out

@@ -144,7 +144,7 @@ class Client:
                         for piece in response.iter_bytes():
                             file.write(piece)
                             download.report(file)
-                            attempt = 0
+                            attempt = 0 if download.resumes else attempt
                 download.pause()
             except (Overloaded, httpx.TransportError) as error:
                 time.sleep(pause(error, attempt, self._retries, self._http.base_url))
@@ -368,7 +368,7 @@ class AsyncClient:
                         async for piece in response.aiter_bytes():
                             await asyncio.to_thread(file.write, piece)
                             download.report(file)
-                            attempt = 0
+                            attempt = 0 if download.resumes else attempt
                 download.pause()
             except (Overloaded, httpx.TransportError) as error:
                 await asyncio.sleep(pause(error, attempt, self._retries, self._http.base_url))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ import httpx
 
 from mingmu.client.calls import Call, Page, document_of, listing
 from mingmu.client.images import Image, encoded
+from mingmu.core.disk import private_file
 
 Said = Call[dict[str, Any]]
 FILE = "application/octet-stream"
@@ -46,25 +47,24 @@ def people(gallery: str) -> Call[Page[dict[str, Any]]]:
 class Export:
     """Fetches an export into a file that only its owner may read; `out` is there as a whole or not at all."""
 
+    resumes = False  # each connection begins anew
+
     def __init__(self, gallery: str, person: str | None, out: Path) -> None:
         self.request: dict[str, Any] = {"method": "GET", "url": f"{_path(gallery)}/export", "params": {"person": person} if person else {}}
         self.over = False
         self._out = out
-        self._part = out.with_name(f"{out.name}.download")
 
-    def begin(self, response: httpx.Response) -> IO[bytes]:
+    def begin(self, response: httpx.Response) -> AbstractContextManager[IO[bytes]]:
         """Where the bytes of a response go, which has all of it; raises the error that it stands for."""
         if not response.is_success:
             document_of(response)
-        self._part.unlink(missing_ok=True)
-        return open(self._part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+        return private_file(self._out)
 
     def report(self, _file: IO[bytes]) -> None:
         """How long it will be is not known."""
 
     def pause(self) -> None:
         """The stream came to its end, and so is all there."""
-        self._part.replace(self._out)
         self.over = True
 
 

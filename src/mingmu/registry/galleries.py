@@ -9,23 +9,25 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, tuple_, update
 
 from mingmu.core.errors import BadRequest, Conflict, NotFound
 from mingmu.core.labels import clean_label
 from mingmu.registry.index import MOST_LISTED, Index, counters, galleries, gallery_faces, now, versions
 from mingmu.registry.naming import check_name, unknown_name
 from mingmu.tasks.faces import Vector
+from mingmu.tasks.identification import UNKNOWN
 from mingmu.tasks.known import NOBODY, Known, check_search
 
 LONGEST_PERSON = 200  # characters
 MOST_REMEMBERED = 8  # galleries in memory, those that were read last
 MOST_FACES = 1_000_000  # of a gallery: every process that searches it holds them all, 128 numbers each in half a gigabyte
-AT_ONCE = 10_000  # rows that are read together
+BY_PIECES = {"yield_per": 10_000}  # rows that are read together
 PAGE = 500  # faces of an export that are in memory together
 PIECE = 2**18  # bytes of an export that are given at a time, at least
 
@@ -63,7 +65,8 @@ class Galleries:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._remembered: dict[str, _Remembered] = {}
-        self._reading = threading.Lock()  # one gallery at a time is read, by one thread
+        self._remembering = threading.Lock()
+        self._reading = WeakValueDictionary[str, threading.Lock]()  # each gallery is read by one thread at a time
 
     def create(self, name: str, embedder: str) -> Gallery:
         """A new, empty gallery. Raises BadRequest, Conflict."""
@@ -117,6 +120,8 @@ class Galleries:
         """
         check_name(name)
         person = person_named(person)
+        if person.casefold() == UNKNOWN:
+            raise BadRequest(f"{person} is what strangers are called; give the person another name")
         with self._index.writing("faces") as connection:
             row = connection.execute(select(galleries).where(galleries.c.name == name)).first()
             _check_embedder(connection, _gallery(row) if row else _create(connection, name, embedder), embedder)
@@ -140,42 +145,71 @@ class Galleries:
     def known(self, name: str, embedder: str) -> Known:
         """The faces of a gallery, to compare vectors of the same network with. Raises NotFound, Conflict, MissingExtra.
 
-        Of a gallery that is in memory and has changed since, only the names are read again, and the vectors that came.
+        Of a gallery that is in memory and has changed since, only what came is read, and who went.
         """
-        self.get(name)
+        try:
+            self.get(name)
+        except NotFound:
+            self._remembered.pop(name, None)
+            raise
         self.check(name, embedder)
-        with self._index.reading() as connection:
-            revision = connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
         held = self._remembered.get(name)
-        if held and (held.embedder, held.revision) == (embedder, revision):
+        if held and (held.embedder, held.revision) == (embedder, self._revision(name)):
             return held.known
-        with self._reading:
+        return self._renewed(name, embedder)
+
+    def refresh(self) -> None:
+        """Bring the galleries in memory to what they are now: whom another process deleted, this one does not keep."""
+        remembered = dict(self._remembered)
+        if not remembered:
+            return
+        with self._index.reading() as connection:
+            rows = connection.execute(select(galleries).where(galleries.c.name.in_(remembered))).all()
+        now_there = {row.name: row for row in rows}
+        for name, held in remembered.items():
+            row = now_there.get(name)
+            if row is None or row.embedder != held.embedder:
+                self._remembered.pop(name, None)
+            elif row.revision != held.revision:
+                self._renewed(name, held.embedder)
+
+    def _renewed(self, name: str, embedder: str) -> Known:
+        """A gallery as it is now, which is remembered; whoever asks for the same one meanwhile waits for it."""
+        with self._reading.setdefault(name, threading.Lock()):
+            revision = self._revision(name)
             held = self._remembered.pop(name, None)
             if held is None or held.embedder != embedder:
                 held = _Remembered(embedder, None, NOBODY)
             if held.revision != revision:  # or else another thread has read it meanwhile
                 held = _Remembered(embedder, revision, self._read(name, held.known))
-            self._remembered[name] = held
-            if len(self._remembered) > MOST_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
+            with self._remembering:
+                self._remembered[name] = held
+                if len(self._remembered) > MOST_REMEMBERED:
+                    self._remembered.pop(next(iter(self._remembered)), None)
         return held.known
+
+    def _revision(self, name: str) -> int | None:
+        with self._index.reading() as connection:
+            return connection.execute(select(galleries.c.revision).where(galleries.c.name == name)).scalar()
 
     def _read(self, name: str, before: Known) -> Known:
         """A gallery as it is, from what it was."""
         table = gallery_faces.c
-        numbers, people, vectors = array("q"), list[str](), list[bytes]()
+        came, people, vectors = array("q"), list[str](), list[bytes]()
         with self._index.reading() as connection:
             count = connection.execute(select(func.count()).where(table.gallery == name)).scalar_one()
             before = before if before.suits(count) else NOBODY
-            last = int(before.numbers[-1]) if len(before) else 0
-            came = case((table.id > last, table.vector)).label("came")  # no number is given twice: what has a higher one is new
-            query = select(table.id, table.person, came).where(table.gallery == name).order_by(table.id)
-            for row in connection.execute(query, execution_options={"yield_per": AT_ONCE}):
-                numbers.append(row.id)
+            last = int(before.numbers[-1]) if len(before) else 0  # no number is given twice: what has a higher one is new
+            query = select(table.id, table.person, table.vector).where(table.gallery == name, table.id > last).order_by(table.id)
+            for row in connection.execute(query, execution_options=BY_PIECES):
+                came.append(row.id)
                 people.append(row.person)
-                if row.came is not None:
-                    vectors.append(row.came)
-        return before.later(np.array(numbers, np.int64), people, _unpacked(vectors))
+                vectors.append(row.vector)
+            stayed = before.numbers
+            if len(before) + len(came) != count:  # somebody went
+                query = select(table.id).where(table.gallery == name, table.id <= last).order_by(table.id)
+                stayed = np.array(array("q", connection.execute(query, execution_options=BY_PIECES).scalars()), np.int64)
+        return before.later(stayed, np.array(came, np.int64), people, _unpacked(vectors))
 
     def export(self, name: str, person: str | None = None) -> Iterator[bytes]:
         """All that a gallery holds, or all of one person, as a JSON document in pieces. Raises BadRequest, NotFound before the first.
@@ -214,6 +248,7 @@ class Galleries:
                 delete(gallery_faces).where(gallery_faces.c.gallery == name, gallery_faces.c.person == person)
             ).rowcount
             _changed(connection, name)
+        self.refresh()
         self._index.scrub()
         return gone
 
@@ -225,8 +260,7 @@ class Galleries:
         check_name(name)
         with self._index.writing("faces") as connection:
             gone = connection.execute(delete(galleries).where(galleries.c.name == name)).rowcount
-        with self._reading:
-            self._remembered.pop(name, None)
+        self._remembered.pop(name, None)
         self._index.scrub()
         return bool(gone)
 

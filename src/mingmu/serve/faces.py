@@ -77,7 +77,7 @@ async def identify(request: Request) -> Response:
     async with service.call(request) as call:
         (photo,) = _photos(call, request.headers.get("content-type", ""), 1)
         parts = await _parts(request)
-        known = await service.host.look_up(service.host.store.galleries.known, name, parts.embedder.digest)
+        known = await service.host.galleries.known(name, parts.embedder.digest)
         found = await service.host.follow(identification.identify(parts, photo, known, rate), deadline=call.deadline, turns=call.turns)
         drawn = await service.host.draw(photo, found.boxes()) if draw or pictured else b""
     if pictured:

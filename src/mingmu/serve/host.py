@@ -34,6 +34,7 @@ from mingmu.serve.attendance import together
 from mingmu.serve.batcher import Batcher, Crew, IsAlone
 from mingmu.serve.cache import Cache, key_of
 from mingmu.serve.company import Company
+from mingmu.serve.galleries import Searched
 from mingmu.serve.repertoire import Repertoire
 from mingmu.serve.repertoire import Served as Served
 from mingmu.settings import Settings
@@ -111,21 +112,22 @@ class Host:
         self._repertoire = Repertoire(self._library, self._loaders, most=settings.max_loaded)
         self._batchers: weakref.WeakKeyDictionary[Network, _Batchers] = weakref.WeakKeyDictionary()
         self._cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
-        self._watcher: asyncio.Task[None] | None = None
+        self.galleries = Searched(self.store.galleries, self._loaders)
+        self._watchers: list[asyncio.Task[None]] = []
 
     async def start(self, *references: str) -> None:
         """Load and prove these recognizers (the proof is a real inference), then watch the data folder."""
         for reference in references:
             await self.served(reference)
-        self._watcher = asyncio.create_task(self._repertoire.watch(self.settings.reload_interval))
+        self._watchers = [asyncio.create_task(each.watch(self.settings.reload_interval)) for each in (self._repertoire, self.galleries)]
         self.ready = True
 
     async def stop(self) -> None:
         """Let go of the threads; everyone who was in has been answered."""
         self.ready = False
-        if self._watcher:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
         for pool in (self._decoders, self._workers, self._loaders):
             pool.shutdown(wait=False, cancel_futures=True)
 

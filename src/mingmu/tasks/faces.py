@@ -18,6 +18,7 @@ from mingmu.core.runtime import FEATURES
 from mingmu.tasks.alignment import SIDE, aligned, scale_of
 
 DETECTOR, EMBEDDER = "yunet", "mobilefacenet"  # the recognizers that are the parts, by name; the second may be another
+LANDMARKS = 5  # of a face: the eyes, the nose, the corners of the mouth
 MARGIN = 0.25  # of the longer side, put around a picture in which no face was found: faces that fill all of it are found then
 ENOUGH = 2.0  # pixels of the decoded picture for each pixel of an aligned face, a side, if the photo has them
 LEAST_SIDE = 40.0  # pixels of the photo; a smaller face has not got what tells people apart
@@ -36,6 +37,11 @@ class FaceParts:
 
     def __post_init__(self) -> None:
         """Raises Conflict."""
+        detect = self.detector.manifest.detect
+        if detect is None or detect.landmarks != LANDMARKS:
+            name = self.detector.manifest.name
+            hint = f"remove it and pull that one: `mingmu remove {DETECTOR}`, `mingmu pull {DETECTOR}`"
+            raise Conflict(f"{name} finds no faces with {LANDMARKS} landmarks, which {DETECTOR} of the catalog does; {hint}")
         manifest = self.embedder.manifest
         if manifest.task != "embed":
             raise Conflict(f"{manifest.name} makes no vectors of faces; {EMBEDDER} does, and what was imported with --task embed")

@@ -17,6 +17,7 @@ from mingmu.tasks.faces import Vector
 
 EXACT = 100_000  # faces of which each is compared: that takes some ten milliseconds
 PROBED = 4  # of so many cells one is looked into: `python -m bench.galleries` says what that finds, and in which time
+STILL_APPROXIMATE = 0.8  # of EXACT: a gallery that shrinks is searched approximately down to this, so few who come and go change nothing
 ROUNDS, SAMPLES = 10, 64  # of k-means, and vectors of each cell that it looks at
 GROWTH = 2  # the cells suit up to so many times the faces that they were made from
 
@@ -94,7 +95,7 @@ class Approximate:
         return Approximate(index, self.made_from)
 
     def suits(self, count: int) -> bool:
-        return EXACT < count <= GROWTH * self.made_from
+        return STILL_APPROXIMATE * EXACT <= count <= GROWTH * self.made_from
 
 
 def search_in(numbers: Numbers, vectors: Vectors) -> Exact | Approximate:
@@ -122,18 +123,18 @@ class Known:
         place = int(np.searchsorted(self.numbers, number))
         return self.people[int(self.whose[place])], float(np.clip(similarity, -1, 1))
 
-    def later(self, numbers: Numbers, names: Sequence[str], vectors: Vectors) -> Known:
-        """The same gallery at a later time: all of its faces by number, whose each is, and the vectors of those that came, the last ones.
+    def later(self, stayed: Numbers, came: Numbers, names: Sequence[str], vectors: Vectors) -> Known:
+        """The same gallery at a later time: which of its faces stayed, which came, with higher numbers, whose these are, and their vectors.
 
         Raises MissingExtra.
         """
-        gone = np.setdiff1d(self.numbers, numbers, assume_unique=True)
-        came = numbers[len(numbers) - len(vectors) :]
-        people = tuple(dict.fromkeys(names))
-        place = {person: at for at, person in enumerate(people)}
-        whose = np.fromiter((place[name] for name in names), np.int64, len(names))
-        search = self.search.later(gone, came, vectors) if len(self) else search_in(came, vectors)
-        return Known(numbers, people, whose, search)
+        kept = np.isin(self.numbers, stayed, assume_unique=True)
+        places = {person: at for at, person in enumerate(self.people)}
+        new = np.fromiter((places.setdefault(name, len(places)) for name in names), np.int64, len(names))
+        there, whose = np.unique(np.concatenate([self.whose[kept], new]), return_inverse=True)
+        people = tuple(places)
+        search = self.search.later(self.numbers[~kept], came, vectors) if len(self) else search_in(came, vectors)
+        return Known(np.concatenate([self.numbers[kept], came]), tuple(people[at] for at in there), whose, search)
 
     def suits(self, count: int) -> bool:
         """Whether it can become a gallery of so many faces; else that is better made anew."""

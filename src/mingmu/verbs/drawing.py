@@ -7,6 +7,7 @@ from pathlib import Path
 from mingmu.core.answers import Answer
 from mingmu.core.errors import BadRequest
 from mingmu.core.pixels import Pixels, encode_jpeg, encode_png
+from mingmu.data.readers.entry import IMAGE_SUFFIXES
 
 FILES = (".jpg", ".jpeg", ".png")
 
@@ -15,6 +16,15 @@ class Drawings:
     """Where the drawings go: a file, if the name ends like that of a picture, else a folder, which is made."""
 
     def __init__(self, target: Path) -> None:
+        """Raises BadRequest where nothing can be written."""
+        ending = target.suffix.lower()
+        if ending in FILES:
+            if target.is_dir():
+                raise BadRequest(f"{target} is a folder; drawings into it would need a name that does not end in {ending}")
+            if not target.parent.is_dir():
+                raise BadRequest(f"there is no folder {target.parent} to draw {target.name} into")
+        elif not target.is_dir() and (ending in IMAGE_SUFFIXES or target.exists()):
+            raise BadRequest(f"{target.name} cannot be drawn into; give a file that ends in {', '.join(FILES)}, or a folder")
         self._target = target
         self._taken: set[Path] = set()
 

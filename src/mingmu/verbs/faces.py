@@ -12,6 +12,7 @@ import numpy as np
 
 from mingmu.core.cpus import cpu_count
 from mingmu.core.errors import BadImage, BadRequest, NotFound
+from mingmu.core.manifest import digest_of
 from mingmu.core.network import Network
 from mingmu.core.pipeline import walk
 from mingmu.core.pixels import Limits, whole
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from mingmu.core.pixels import PixelSpec
     from mingmu.zoo.adopt import Normalisation
 
-FEWEST_STRANGERS = 10  # pairs of different people that an imported embedding is measured on; a few hundred are better
+FEWEST_STRANGERS = 50  # pairs of different people that an imported embedding is measured on; a few hundred are better
+LEAST_SPREAD = 0.01  # of their similarities: real people differ ten times as much, so thresholds made of less mean nothing
 
 
 def open_faces(settings: Settings, progress: Progress = silent) -> FaceParts:
@@ -65,11 +67,12 @@ def identify(
     """Whose faces a photo shows; into `draw`, a file or a folder, comes the photo with their names. Raises BadImage, NotFound, BadRequest,
     Conflict.
     """
+    drawings = Drawings(draw) if draw else None
     known, data = store.galleries.known(gallery, parts.embedder.digest), _photo(photo, parts)
     found = walk(identification.identify(parts, data, known, rate))
-    if draw:
+    if drawings:
         seen = whole(data, parts.detector.limits)
-        write(Drawings(draw).place(str(photo)), seen.pixels, found.boxes(), seen.original)
+        write(drawings.place(str(photo)), seen.pixels, found.boxes(), seen.original)
     return found
 
 
@@ -110,11 +113,21 @@ def import_embedder(
     with tempfile.TemporaryDirectory() as folder:
         network = Network.open(seal_network(Path(folder), manifest, graph))
         parts = FaceParts(detector, Recognizer(network.artifact, network, Embed(), limits=limits))
-        compared, _ = _compared(parts, pairs, progress)
-    if (other := int((~compared.same).sum())) < FEWEST_STRANGERS:
-        raise BadRequest(f"{other} pairs of different people; at least {FEWEST_STRANGERS} are needed to set thresholds")
+        compared, _ = _compared(parts, _distinct(pairs, parts), progress)
+    strangers = compared.similarity[~compared.same]
+    if len(strangers) < FEWEST_STRANGERS:
+        raise BadRequest(f"{len(strangers)} distinct pairs of different people; at least {FEWEST_STRANGERS} are needed to set thresholds")
+    if (spread := float(strangers.std())) < LEAST_SPREAD:
+        raise BadRequest(f"different people are all alike to the network: {spread:.2g} of deviation; at least {LEAST_SPREAD} is needed")
     measured = manifest.model_copy(update={"embed": compared.strangers()})
     return store.publish(name, seal_proven(store.add, measured, graph).digest)
+
+
+def _distinct(pairs: Sequence[Pair], parts: FaceParts) -> list[Pair]:
+    """Each pair once, however its photos are called: copies of a photo are one."""
+    photos = {photo for pair in pairs for photo in (pair.a, pair.b)}
+    digests = {photo: digest_of(_photo(photo, parts)) for photo in photos}
+    return [*{frozenset((digests[pair.a], digests[pair.b])): pair for pair in pairs}.values()]
 
 
 def _compared(parts: FaceParts, pairs: Sequence[Pair], progress: Progress) -> tuple[Compared, int]:
